@@ -1,0 +1,63 @@
+#include <c10/util/Exception.h>
+
+#include <cstdio>
+
+#include "app/commands.h"
+#include "app/version.h"
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "tensor/allocator.h"
+
+namespace {
+
+constexpr int kUsageExitCode = 64;
+
+int run(int argc, char** argv) {
+  CLI::App app("temper: post-training of DeepSeek-V4-class mixture-of-experts models", "temper");
+  app.set_version_flag("--version", temper::version_text());
+  app.require_subcommand(1);
+  temper::Action action;
+  for (const temper::AddCommand add : temper::all_commands()) add(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForAllHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForVersion& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    app.exit(e);
+    return kUsageExitCode;
+  }
+  temper::install_interrupt_handler();
+  return action();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  temper::install_caching_allocator();
+  try {
+    return run(argc, argv);
+  } catch (const temper::Interrupted&) {
+    return temper::kInterruptedExitCode;
+  } catch (const temper::Error& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+    return e.exit_code();
+  } catch (const c10::Error& e) {
+    // A failed check inside libtorch is our mistake: nothing a user enters may reach it.
+    const temper::Error error({.kind = temper::ErrorKind::kInternal, .what = e.what_without_backtrace(), .where = "libtorch", .fix = "please report this"});
+    std::fprintf(stderr, "%s\n", error.what());
+    return error.exit_code();
+  } catch (const std::bad_alloc&) {
+    const temper::Error error({.kind = temper::ErrorKind::kResource, .what = "out of memory", .where = "", .fix = "use smaller inputs or a machine with more memory"});
+    std::fprintf(stderr, "%s\n", error.what());
+    return error.exit_code();
+  } catch (const std::exception& e) {
+    const temper::Error error({.kind = temper::ErrorKind::kInternal, .what = e.what(), .where = "", .fix = "please report this"});
+    std::fprintf(stderr, "%s\n", error.what());
+    return error.exit_code();
+  }
+}

@@ -1,0 +1,70 @@
+#pragma once
+// Files: whole reads, writes that are either complete or absent, and memory maps.
+// Errors: everything throws Error, with the path, the system's reason and a fix; a full disk is kResource.
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace temper {
+
+namespace fs = std::filesystem;
+
+/// The whole file.  A missing or unreadable file is an error of kind kData.
+std::string read_file(const fs::path& path);
+
+/// Writes `path`.partial, fsyncs, renames: readers see the old content or the new, never a part.
+void write_file_atomic(const fs::path& path, std::string_view content);
+
+/// Makes the folder (and its parents) and proves that it can be written; kResource if not.
+void make_writable_folder(const fs::path& folder);
+
+/// fsync of a folder, so that a rename in it survives a power loss.
+void sync_folder(const fs::path& folder);
+
+/// The error for a failed system call on `path`, from errno.  ENOSPC, EDQUOT, EIO, EACCES, EROFS while writing: kResource.
+[[noreturn]] void throw_system_error(std::string_view doing, const fs::path& path, int error_number);
+
+/// A file being written front to back.  Without finish() the destructor leaves nothing behind.
+class FileWriter {
+ public:
+  explicit FileWriter(const fs::path& path);  // writes to `path`.partial
+  ~FileWriter();
+  FileWriter(const FileWriter&) = delete;
+  FileWriter& operator=(const FileWriter&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  size_t position() const { return position_; }
+  /// Flushes to the disk and gives the file its name.
+  void finish();
+
+ private:
+  fs::path path_, partial_;
+  int fd_ = -1;
+  size_t position_ = 0;
+};
+
+/// A read-only map of a whole file.  Const methods from any thread.
+class MappedFile {
+ public:
+  explicit MappedFile(const fs::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const fs::path& path() const { return path_; }
+  /// Tells the system that this part is not needed any more (its pages leave the resident set).
+  void release(size_t offset, size_t length) const;
+
+ private:
+  fs::path path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace temper

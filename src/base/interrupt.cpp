@@ -1,0 +1,34 @@
+#include "base/interrupt.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+
+namespace temper {
+namespace {
+
+std::atomic<int> requests{0};
+
+void on_signal(int) {
+  if (requests.fetch_add(1) >= 1) _exit(kInterruptedExitCode);
+  constexpr char kMessage[] = "\n[temper] stopping cleanly; press Ctrl-C again to end at once\n";
+  [[maybe_unused]] const auto n = ::write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
+}
+
+}  // namespace
+
+void install_interrupt_handler() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+bool interrupt_requested() { return requests.load() > 0; }
+
+void check_interrupt() {
+  if (interrupt_requested()) throw Interrupted{};
+}
+
+}  // namespace temper

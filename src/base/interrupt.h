@@ -1,0 +1,17 @@
+#pragma once
+// Ctrl-C and SIGTERM: the first asks for a clean stop, the second ends the process at once.
+
+namespace temper {
+
+/// The exit code after a clean stop on Ctrl-C.
+inline constexpr int kInterruptedExitCode = 130;
+
+/// Thrown by check_interrupt(); app/main.cpp turns it into exit code 130.
+struct Interrupted {};
+
+void install_interrupt_handler();
+bool interrupt_requested();
+/// Throws Interrupted if a stop was asked for.  Call it where nothing is half done.
+void check_interrupt();
+
+}  // namespace temper

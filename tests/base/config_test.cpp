@@ -1,0 +1,83 @@
+#include "base/config.h"
+
+#include <gtest/gtest.h>
+
+#include "support/expect_error.h"
+
+namespace temper {
+namespace {
+
+struct Inner {
+  double rate = 1e-8;
+  int64_t steps = 3;
+  template <class V> void visit(V& v) {
+    v("rate", rate, "a rate", between(0.0, 1.0));
+    v("steps", steps, "a count", at_least(1));
+  }
+};
+struct Outer {
+  std::string name = "a";
+  std::vector<double> betas = {0.9, 0.0};
+  bool on = false;
+  Inner inner;
+  std::vector<Inner> list;
+  template <class V> void visit(V& v) {
+    v("name", name, "a name", one_of({"a", "b"}));
+    v("betas", betas, "two numbers");
+    v("on", on, "a switch");
+    v("inner", inner, "a section");
+    v("list", list, "sections");
+  }
+};
+
+Outer read(const std::string& text, std::vector<std::string> overrides = {}) {
+  toml::table table = parse_toml(text, "r.toml");
+  for (const auto& o : overrides) apply_override(table, o);
+  Outer outer;
+  TomlReader::read(table, "", outer);
+  return outer;
+}
+
+TEST(Config, FillsSectionsListsAndDefaults) {
+  const Outer o = read("name = 'b'\nbetas = [1, 0.5]\n[inner]\nrate = 1\n[[list]]\nsteps = 7\n");
+  EXPECT_EQ(o.name, "b");
+  EXPECT_EQ(o.betas, (std::vector<double>{1.0, 0.5}));
+  EXPECT_EQ(o.inner.rate, 1.0);
+  ASSERT_EQ(o.list.size(), 1u);
+  EXPECT_EQ(o.list[0].steps, 7);
+}
+
+TEST(Config, RejectsUnknownKeysWithFileLineAndTheKnownOnes) {
+  EXPECT_ERROR(read("[inner]\nrat = 1.0\n"), ErrorKind::kConfig, "rat is not a key");
+  EXPECT_ERROR(read("[inner]\nrat = 1.0\n"), ErrorKind::kConfig, "r.toml:2");
+  EXPECT_ERROR(read("[inner]\nrat = 1.0\n"), ErrorKind::kConfig, "known keys: rate, steps");
+}
+
+TEST(Config, ChecksTypesBoundsAndChoices) {
+  EXPECT_ERROR(read("[inner]\nrate = 1.5\n"), ErrorKind::kConfig, "in [0, 1]");
+  EXPECT_ERROR(read("[inner]\nrate = nan\n"), ErrorKind::kConfig, "rate = nan");
+  EXPECT_ERROR(read("[inner]\nsteps = 1.0\n"), ErrorKind::kConfig, "whole number");
+  EXPECT_ERROR(read("name = 'c'\n"), ErrorKind::kConfig, "one of a, b");
+  EXPECT_ERROR(read("on = 1\n"), ErrorKind::kConfig, "true or false");
+  EXPECT_ERROR(read("name = [\n"), ErrorKind::kConfig, "not valid TOML");
+}
+
+TEST(Config, OverridesAreTypedAndNamedInErrors) {
+  EXPECT_EQ(read("", {"inner.steps=9"}).inner.steps, 9);
+  EXPECT_EQ(read("", {"name=b"}).name, "b");
+  EXPECT_ERROR(read("", {"inner.stepz=9"}), ErrorKind::kConfig, "--set");
+}
+
+TEST(Config, RenderedTomlReadsBackEqual) {
+  Outer o;
+  o.inner.rate = 1e-8;
+  o.list.resize(2);
+  o.list[1].rate = 0.1;
+  const std::string text = render_toml(o);
+  Outer back = read(text);
+  EXPECT_EQ(render_toml(back), text);
+  EXPECT_EQ(back.inner.rate, 1e-8);
+}
+
+}  // namespace
+}  // namespace temper
