@@ -1,0 +1,285 @@
+#include "checkpoint/safetensors.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.h"
+
+namespace temper {
+namespace {
+
+constexpr std::pair<StoredDtype, at::ScalarType> kScalarTypes[] = {
+    {StoredDtype::kF64, at::kDouble},   {StoredDtype::kF32, at::kFloat},  {StoredDtype::kF16, at::kHalf},
+    {StoredDtype::kBF16, at::kBFloat16}, {StoredDtype::kF8_E4M3, at::ScalarType::Float8_e4m3fn},
+    {StoredDtype::kF8_E5M2, at::ScalarType::Float8_e5m2}, {StoredDtype::kF8_E8M0, at::ScalarType::Float8_e8m0fnu},
+    {StoredDtype::kI64, at::kLong},     {StoredDtype::kI32, at::kInt},    {StoredDtype::kI16, at::kShort},
+    {StoredDtype::kI8, at::kChar},      {StoredDtype::kU64, at::kUInt64}, {StoredDtype::kU32, at::kUInt32},
+    {StoredDtype::kU16, at::kUInt16},   {StoredDtype::kU8, at::kByte},    {StoredDtype::kBool, at::kBool},
+};
+
+[[noreturn]] void broken(std::string what, const std::string& where, std::string fix) {
+  throw Error({.kind = ErrorKind::kCheckpoint, .what = std::move(what), .where = where, .fix = std::move(fix)});
+}
+
+constexpr const char* kIndexName = "model.safetensors.index.json";
+constexpr const char* kFetchAgain = "fetch the folder again, with all its files";
+
+std::shared_ptr<const MappedFile> map_file(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) broken("there is no such file", path.string(), kFetchAgain);
+  return std::make_shared<const MappedFile>(path);
+}
+
+// The shards an index names, and which tensors it puts where.
+std::map<std::string, std::string> read_index(const fs::path& path) {
+  // Not base/json's ordered objects: they search their keys one by one, and an index has up to 145,000.
+  const nlohmann::json index = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  if (index.is_discarded()) broken("the index is not valid JSON", path.string(), kFetchAgain);
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object())
+    broken("the index has no object \"weight_map\"", path.string(), kFetchAgain);
+  const nlohmann::json& weight_map = index["weight_map"];
+  std::map<std::string, std::string> shard_of;
+  for (const auto& [name, shard] : weight_map.items()) {
+    if (!shard.is_string()) broken(fmt::format("the shard of {} is not a file name", name), path.string(), kFetchAgain);
+    const std::string file = shard.get<std::string>();
+    if (fs::path(file).filename() != file || !file.ends_with(".safetensors"))
+      broken(fmt::format("the shard of {} is \"{}\", needed is a .safetensors file of the same folder", name, file), path.string(), kFetchAgain);
+    shard_of[name] = file;
+  }
+  if (shard_of.empty()) broken("the index names no tensor", path.string(), kFetchAgain);
+  return shard_of;
+}
+
+std::vector<fs::path> files_of_folder(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (const auto& item : fs::directory_iterator(folder, error))
+    if (item.path().extension() == ".safetensors") files.push_back(item.path());
+  if (error) throw_system_error("reading", folder, error.value());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+}  // namespace
+
+at::ScalarType scalar_type_of(StoredDtype dtype) {
+  for (const auto& [stored, scalar] : kScalarTypes)
+    if (stored == dtype) return scalar;
+  broken(fmt::format("{} has no tensor type", stored_dtype_name(dtype)), "", "convert the tensor to another dtype");
+}
+
+StoredDtype stored_dtype_of(at::ScalarType dtype) {
+  for (const auto& [stored, scalar] : kScalarTypes)
+    if (scalar == dtype) return stored;
+  broken(fmt::format("{} cannot be stored in safetensors", dtype_name(dtype)), "", "convert the tensor to another dtype");
+}
+
+SafetensorsFile::SafetensorsFile(const fs::path& path)
+    : map_(map_file(path)), header_(parse_safetensors_header(map_->bytes(), map_->bytes().size(), path.string())) {}
+
+Tensor SafetensorsFile::tensor(const StoredTensor& tensor) const {
+  const at::TensorOptions options = at::TensorOptions().dtype(scalar_type_of(tensor.dtype));
+  const std::byte* data = bytes(tensor).data();
+  if (tensor.bytes > 0 && reinterpret_cast<uintptr_t>(data) % stored_dtype_bytes(tensor.dtype) == 0) {
+    // The deleter's copy of the pointer keeps the map alive as long as the view.
+    return at::from_blob(const_cast<std::byte*>(data), tensor.shape, [map = map_](void*) {}, options);
+  }
+  Tensor copy = at::empty(tensor.shape, options);
+  if (tensor.bytes > 0) std::memcpy(copy.data_ptr(), data, tensor.bytes);
+  return copy;
+}
+
+SafetensorsFolder::SafetensorsFolder(const fs::path& path) : path_(path) {
+  std::error_code error;
+  std::map<std::string, std::string> shard_of;   // empty without an index
+  std::vector<fs::path> files;
+  const fs::path index = path / kIndexName;
+  if (fs::is_regular_file(path, error)) {
+    files.push_back(path);
+  } else if (!fs::is_directory(path, error)) {
+    broken("there is no such file or folder", path.string(), "give a model folder or a .safetensors file");
+  } else if (fs::exists(index)) {
+    shard_of = read_index(index);
+    std::set<std::string> shards;
+    for (const auto& [name, shard] : shard_of) shards.insert(shard);
+    for (const std::string& shard : shards) {
+      if (!fs::exists(path / shard)) broken(fmt::format("the shard {} is missing", shard), index.string(), kFetchAgain);
+      files.push_back(path / shard);
+    }
+  } else {
+    files = files_of_folder(path);
+    if (files.empty()) broken("there is no .safetensors file in this folder", path.string(), "give the folder that holds config.json and the weights");
+  }
+
+  for (const fs::path& file : files) {
+    const auto& opened = files_.emplace_back(std::make_unique<SafetensorsFile>(file));
+    for (const StoredTensor& tensor : opened->tensors()) {
+      const auto [at, fresh] = entries_.emplace(tensor.name, Entry{opened.get(), &tensor});
+      if (!fresh)
+        broken(fmt::format("{} is in two files, {} and {}", tensor.name, at->second.file->path().filename().string(), file.filename().string()),
+               path.string(), "remove the files that do not belong to this model");
+      names_.push_back(tensor.name);
+      if (shard_of.empty()) continue;
+      const auto listed = shard_of.find(tensor.name);
+      if (listed == shard_of.end()) broken(fmt::format("{} is not in the index", tensor.name), file.string(), kFetchAgain);
+      if (listed->second != file.filename()) broken(fmt::format("the index puts {} into {}", tensor.name, listed->second), file.string(), kFetchAgain);
+    }
+  }
+  for (const auto& [name, shard] : shard_of)
+    if (!entries_.contains(name)) broken(fmt::format("{} is in the index, but not in {}", name, shard), index.string(), kFetchAgain);
+}
+
+std::optional<SafetensorsFolder::Entry> SafetensorsFolder::find(const std::string& name) const {
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) return std::nullopt;
+  return found->second;
+}
+
+SafetensorsFolder::Entry SafetensorsFolder::entry(const std::string& name) const {
+  if (const auto found = find(name)) return *found;
+  broken(fmt::format("the tensor {} is missing", name), path_.string(), kFetchAgain);
+}
+
+Tensor SafetensorsFolder::tensor(const std::string& name) const {
+  const Entry found = entry(name);
+  return found.file->tensor(*found.stored);
+}
+
+void SafetensorsFolder::release(const std::string& name) const {
+  const Entry found = entry(name);
+  found.file->release(*found.stored);
+}
+
+uint64_t SafetensorsFolder::data_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [name, entry] : entries_) bytes += entry.stored->bytes;
+  return bytes;
+}
+
+SafetensorsFileWriter::SafetensorsFileWriter(const fs::path& path, std::vector<StoredTensor> tensors,
+                                             const std::map<std::string, std::string>& metadata)
+    : tensors_(std::move(tensors)), file_(path) {
+  file_.write(render_safetensors_header(tensors_, metadata));
+}
+
+void SafetensorsFileWriter::write(const std::string& name, const Tensor& value) {
+  const bool declared = next_ < tensors_.size() && tensors_[next_].name == name && scalar_type_of(tensors_[next_].dtype) == value.scalar_type() &&
+                        value.sizes() == at::IntArrayRef(tensors_[next_].shape);
+  if (!declared)
+    throw Error({.kind = ErrorKind::kInternal,
+                 .what = fmt::format("{} ({} {}) is written, declared was {}", name, dtype_name(value.scalar_type()), shape_text(value.sizes()),
+                                     next_ < tensors_.size() ? tensors_[next_].name : "nothing more"),
+                 .where = "safetensors writer",
+                 .fix = "please report this"});
+  const Tensor packed = value.contiguous();
+  file_.write(std::span(static_cast<const std::byte*>(packed.const_data_ptr()), tensors_[next_].bytes));
+  ++next_;
+}
+
+void SafetensorsFileWriter::finish() {
+  if (next_ != tensors_.size())
+    throw Error({.kind = ErrorKind::kInternal,
+                 .what = fmt::format("{} of {} declared tensors were written, {} is next", next_, tensors_.size(), tensors_[next_].name),
+                 .where = "safetensors writer",
+                 .fix = "please report this"});
+  file_.finish();
+}
+
+SafetensorsFolderWriter::SafetensorsFolderWriter(const fs::path& folder, std::vector<StoredTensor> tensors, Options options)
+    : folder_(folder), options_(std::move(options)) {
+  if (!folder_.has_filename()) folder_ = folder_.parent_path();   // "out/" names the folder "out"
+  partial_ = folder_.string() + ".partial";
+  std::error_code error;
+  if (fs::exists(folder_, error) && (!fs::is_directory(folder_, error) || !fs::is_empty(folder_, error)))
+    throw Error({.kind = ErrorKind::kConfig,
+                 .what = "the folder to write exists and is not empty",
+                 .where = folder_.string(),
+                 .fix = "choose another folder, or remove this one first"});
+  fs::remove_all(partial_, error);   // of a run that was killed
+  make_writable_folder(partial_);
+
+  uint64_t bytes = 0;
+  for (StoredTensor& tensor : tensors) {
+    const uint64_t size = *element_count(tensor.shape) * stored_dtype_bytes(tensor.dtype);
+    if (shards_.empty() || (bytes + size > options_.max_shard_bytes && !shards_.back().empty())) {
+      shards_.emplace_back();
+      bytes = 0;
+    }
+    shards_.back().push_back(std::move(tensor));
+    bytes += size;
+  }
+}
+
+SafetensorsFolderWriter::~SafetensorsFolderWriter() {
+  if (finished_) return;
+  writer_.reset();
+  std::error_code ignored;
+  fs::remove_all(partial_, ignored);
+}
+
+namespace {
+std::string shard_name(size_t shard, size_t n_shards) {
+  return n_shards == 1 ? "model.safetensors" : fmt::format("model-{:05}-of-{:05}.safetensors", shard + 1, n_shards);
+}
+}  // namespace
+
+void SafetensorsFolderWriter::next_shard() {
+  if (writer_) {
+    writer_->finish();
+    writer_.reset();
+    ++shard_;
+  }
+  if (shard_ < shards_.size())
+    writer_ = std::make_unique<SafetensorsFileWriter>(partial_ / shard_name(shard_, shards_.size()), shards_[shard_], options_.metadata);
+  written_ = 0;
+}
+
+void SafetensorsFolderWriter::write(const std::string& name, const Tensor& value) {
+  if (!writer_ || written_ == shards_[shard_].size()) next_shard();
+  if (!writer_)
+    throw Error({.kind = ErrorKind::kInternal, .what = name + " is written, nothing more was declared", .where = "safetensors writer", .fix = "please report this"});
+  writer_->write(name, value);
+  ++written_;
+}
+
+void SafetensorsFolderWriter::write_file(const std::string& name, std::string_view content) { write_file_atomic(partial_ / name, content); }
+
+void SafetensorsFolderWriter::finish() {
+  if (writer_) next_shard();
+  if (shard_ != shards_.size())
+    throw Error({.kind = ErrorKind::kInternal, .what = "declared shards were not written", .where = folder_.string(), .fix = "please report this"});
+  if (shards_.size() > 1) {
+    uint64_t total = 0;
+    std::string map;
+    for (size_t s = 0; s < shards_.size(); ++s) {
+      for (const StoredTensor& tensor : shards_[s]) {
+        total += *element_count(tensor.shape) * stored_dtype_bytes(tensor.dtype);
+        map += fmt::format("{}\n    {}: \"{}\"", map.empty() ? "" : ",", nlohmann::json(tensor.name).dump(), shard_name(s, shards_.size()));
+      }
+    }
+    write_file(kIndexName, fmt::format("{{\n  \"metadata\": {{\"total_size\": {}}},\n  \"weight_map\": {{{}\n  }}\n}}\n", total, map));
+  }
+  sync_folder(partial_);
+  std::error_code error;
+  fs::rename(partial_, folder_, error);   // replaces an empty folder
+  if (error) throw_system_error("renaming to", folder_, error.value());
+  finished_ = true;
+  sync_folder(folder_.parent_path());
+}
+
+void write_safetensors(const fs::path& path, const std::vector<std::pair<std::string, Tensor>>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  std::vector<StoredTensor> declared;
+  for (const auto& [name, value] : tensors) declared.push_back({.name = name, .dtype = stored_dtype_of(value.scalar_type()), .shape = value.sizes().vec()});
+  SafetensorsFileWriter writer(path, std::move(declared), metadata);
+  for (const auto& [name, value] : tensors) writer.write(name, value);
+  writer.finish();
+}
+
+}  // namespace temper

@@ -1,0 +1,130 @@
+#pragma once
+// Safetensors files and folders of them.
+//
+// Reading maps the files: a tensor is a view of the map where its alignment allows, so opening costs only the headers.
+// Writing streams: the tensors are declared first (the header precedes the data), then written one by one in that order,
+// so no more than one tensor is in memory.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/files.h"
+#include "checkpoint/safetensors_header.h"
+#include "tensor/tensor.h"
+
+namespace temper {
+
+/// The two namings of element types.  Error{kCheckpoint} for stored types libtorch lacks (none of those we read).
+at::ScalarType scalar_type_of(StoredDtype dtype);
+StoredDtype stored_dtype_of(at::ScalarType dtype);
+
+/// One open file.  Const methods from any thread.
+class SafetensorsFile {
+ public:
+  /// Maps the file and checks its header.  Error{kCheckpoint} names the file and the tensor of the fault.
+  explicit SafetensorsFile(const fs::path& path);
+
+  const fs::path& path() const { return map_->path(); }
+  const std::vector<StoredTensor>& tensors() const { return header_.tensors; }   // sorted by offset
+  const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
+
+  std::span<const std::byte> bytes(const StoredTensor& tensor) const { return map_->bytes().subspan(tensor.offset, tensor.bytes); }
+  /// Do not write to it: it may be a view of the file's read-only map (which it keeps alive).
+  Tensor tensor(const StoredTensor& tensor) const;
+  /// Its pages leave the resident set; they are read again when touched.
+  void release(const StoredTensor& tensor) const { map_->release(tensor.offset, tensor.bytes); }
+
+ private:
+  std::shared_ptr<const MappedFile> map_;
+  SafetensorsHeader header_;
+};
+
+/// A model as the hub stores it: one file, or a folder of shards with or without model.safetensors.index.json.
+/// Const methods from any thread.
+class SafetensorsFolder {
+ public:
+  /// `path`: a .safetensors file, or a folder.  With an index, the shards it names and no others; without one, every
+  /// *.safetensors file of the folder.
+  /// Errors  kCheckpoint: no weights here, a missing shard, a tensor in two shards, index and shards disagree
+  explicit SafetensorsFolder(const fs::path& path);
+
+  struct Entry {
+    const SafetensorsFile* file;
+    const StoredTensor* stored;
+    std::string where() const { return file->path().string(); }
+  };
+  /// Nothing if there is no such tensor.
+  std::optional<Entry> find(const std::string& name) const;
+  /// Error{kCheckpoint} if there is no such tensor.
+  Entry entry(const std::string& name) const;
+  Tensor tensor(const std::string& name) const;
+  void release(const std::string& name) const;
+
+  const std::vector<std::string>& names() const { return names_; }   // file by file, in the order of their data
+  const fs::path& path() const { return path_; }
+  size_t n_files() const { return files_.size(); }
+  uint64_t data_bytes() const;
+
+ private:
+  fs::path path_;
+  std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::unordered_map<std::string, Entry> entries_;
+  std::vector<std::string> names_;
+};
+
+/// One file, written front to back.  Without finish() nothing is left behind.
+class SafetensorsFileWriter {
+ public:
+  /// `tensors`: names, dtypes and shapes in the order of writing.
+  SafetensorsFileWriter(const fs::path& path, std::vector<StoredTensor> tensors, const std::map<std::string, std::string>& metadata);
+  /// The next tensor.  Error{kInternal} unless name, dtype and shape are those declared.
+  void write(const std::string& name, const Tensor& value);
+  /// Flushes to the disk and gives the file its name.  Error{kInternal} if tensors are missing.
+  void finish();
+  const std::vector<StoredTensor>& tensors() const { return tensors_; }
+
+ private:
+  std::vector<StoredTensor> tensors_;
+  size_t next_ = 0;
+  FileWriter file_;
+};
+
+/// A folder of shards with model.safetensors.index.json (a single shard: model.safetensors without an index, as the hub
+/// has it).  Everything is written into `folder`.partial, which finish() renames: the folder is complete or absent.
+class SafetensorsFolderWriter {
+ public:
+  struct Options {
+    uint64_t max_shard_bytes = uint64_t{5'000'000'000};
+    std::map<std::string, std::string> metadata = {{"format", "pt"}};
+  };
+  /// Errors  kConfig if `folder` exists and is not empty; kResource if it cannot be written
+  SafetensorsFolderWriter(const fs::path& folder, std::vector<StoredTensor> tensors, Options options);
+  ~SafetensorsFolderWriter();
+  SafetensorsFolderWriter(const SafetensorsFolderWriter&) = delete;
+  SafetensorsFolderWriter& operator=(const SafetensorsFolderWriter&) = delete;
+
+  /// The next tensor, in the declared order.
+  void write(const std::string& name, const Tensor& value);
+  /// A further file of the folder, e.g. config.json.
+  void write_file(const std::string& name, std::string_view content);
+  void finish();
+
+ private:
+  void next_shard();
+
+  fs::path folder_, partial_;
+  Options options_;
+  std::vector<std::vector<StoredTensor>> shards_;
+  size_t shard_ = 0, written_ = 0;
+  std::unique_ptr<SafetensorsFileWriter> writer_;
+  bool finished_ = false;
+};
+
+/// Writes one file from tensors at hand (probe results, golden files).
+void write_safetensors(const fs::path& path, const std::vector<std::pair<std::string, Tensor>>& tensors,
+                       const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
+
+}  // namespace temper
