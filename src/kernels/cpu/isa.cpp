@@ -1,0 +1,80 @@
+#include "kernels/cpu/isa.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "base/error.h"
+
+namespace temper {
+namespace {
+
+bool cpu_has(Isa isa) {
+#if defined(__x86_64__)
+  switch (isa) {
+    case Isa::kPlain: return true;
+    case Isa::kAvx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case Isa::kAvx512:
+      return cpu_has(Isa::kAvx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  }
+#endif
+  return isa == Isa::kPlain;
+}
+
+Isa choose_isa() {
+  const Isa best = available_isas().back();
+  const char* wish = std::getenv("TEMPER_ISA");
+  if (wish == nullptr || *wish == 0) return best;
+  for (const Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512}) {
+    if (std::string_view(wish) != isa_name(isa)) continue;
+    if (cpu_has(isa)) return isa;
+    throw Error({.kind = ErrorKind::kConfig,
+                 .what = fmt::format("this CPU has no {}", wish),
+                 .where = "environment variable TEMPER_ISA",
+                 .fix = fmt::format("unset it or set it to {}", isa_name(best))});
+  }
+  throw Error({.kind = ErrorKind::kConfig,
+               .what = fmt::format("\"{}\" is not an instruction set", wish),
+               .where = "environment variable TEMPER_ISA",
+               .fix = "use plain, avx2 or avx512"});
+}
+
+Isa& current_isa() {
+  static Isa current = choose_isa();
+  return current;
+}
+
+}  // namespace
+
+Isa isa() { return current_isa(); }
+
+const char* isa_name(Isa isa) {
+  switch (isa) {
+    case Isa::kPlain: return "plain";
+    case Isa::kAvx2: return "avx2";
+    case Isa::kAvx512: return "avx512";
+  }
+  return "plain";
+}
+
+std::vector<Isa> available_isas() {
+  std::vector<Isa> found;
+  for (const Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512})
+    if (cpu_has(isa)) found.push_back(isa);
+  return found;
+}
+
+bool isa_has_bf16_dot() {
+#if defined(__x86_64__)
+  static const bool has = __builtin_cpu_supports("avx512bf16");
+  return has && isa() == Isa::kAvx512;
+#else
+  return false;
+#endif
+}
+
+ForceIsa::ForceIsa(Isa isa) : previous_(current_isa()) { current_isa() = isa; }
+ForceIsa::~ForceIsa() { current_isa() = previous_; }
+
+}  // namespace temper

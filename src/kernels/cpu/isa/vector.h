@@ -1,0 +1,104 @@
+#pragma once
+// Vectors of the instruction set a file is compiled for, by the compiler's vector extension: 4, 8 or 16 floats.
+// Only for the sources of cpu/isa/.
+
+#include <cstdint>
+
+#include "kernels/cpu/isa/function.h"
+
+namespace temper::TEMPER_ISA_NAMESPACE {
+
+struct bf16 {
+  uint16_t bits;
+};
+
+template <class A>
+struct Lanes;
+template <>
+struct Lanes<float> {
+  static constexpr int kSize = TEMPER_ISA_BYTES / 4;
+  typedef float V __attribute__((vector_size(TEMPER_ISA_BYTES)));
+  typedef int32_t I __attribute__((vector_size(TEMPER_ISA_BYTES)));
+  typedef float Unaligned __attribute__((vector_size(TEMPER_ISA_BYTES), aligned(4), may_alias));
+};
+template <>
+struct Lanes<double> {
+  static constexpr int kSize = TEMPER_ISA_BYTES / 8;
+  typedef double V __attribute__((vector_size(TEMPER_ISA_BYTES)));
+  typedef int64_t I __attribute__((vector_size(TEMPER_ISA_BYTES)));
+  typedef double Unaligned __attribute__((vector_size(TEMPER_ISA_BYTES), aligned(8), may_alias));
+};
+
+template <class A>
+using Vec = typename Lanes<A>::V;
+template <class A>
+inline constexpr int kLanes = Lanes<A>::kSize;
+
+/// The type in which elements of type X are summed.
+template <class X>
+struct AccumulateOf {
+  using Type = X;
+};
+template <>
+struct AccumulateOf<bf16> {
+  using Type = float;
+};
+template <class X>
+using Accumulate = typename AccumulateOf<X>::Type;
+
+typedef uint16_t HalfLanes __attribute__((vector_size(TEMPER_ISA_BYTES / 2), aligned(2), may_alias));
+typedef uint16_t HalfLanesValue __attribute__((vector_size(TEMPER_ISA_BYTES / 2)));
+typedef uint32_t FullLanes __attribute__((vector_size(TEMPER_ISA_BYTES)));
+
+inline float to_float(bf16 x) { return __builtin_bit_cast(float, static_cast<uint32_t>(x.bits) << 16); }
+inline float to_float(float x) { return x; }
+inline double to_float(double x) { return x; }
+
+template <class X>
+inline X from_float(Accumulate<X> x) { return x; }
+template <>
+inline bf16 from_float<bf16>(float x) {
+  if (x != x) return {0x7fc0};
+  const uint32_t u = __builtin_bit_cast(uint32_t, x);
+  return {static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16)};   // to nearest, ties to even
+}
+
+inline Vec<float> load(const float* p) { return *reinterpret_cast<const Lanes<float>::Unaligned*>(p); }
+inline Vec<double> load(const double* p) { return *reinterpret_cast<const Lanes<double>::Unaligned*>(p); }
+inline Vec<float> load(const bf16* p) {
+  const HalfLanesValue half = *reinterpret_cast<const HalfLanes*>(p);
+  return __builtin_bit_cast(Vec<float>, __builtin_convertvector(half, FullLanes) << 16);
+}
+inline void store(float* p, Vec<float> v) { *reinterpret_cast<Lanes<float>::Unaligned*>(p) = v; }
+inline void store(double* p, Vec<double> v) { *reinterpret_cast<Lanes<double>::Unaligned*>(p) = v; }
+inline void store(bf16* p, Vec<float> v) {
+  const FullLanes u = __builtin_bit_cast(FullLanes, v);
+  const FullLanes rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+  const FullLanes nan = __builtin_bit_cast(FullLanes, v != v);
+  *reinterpret_cast<HalfLanes*>(p) = __builtin_convertvector((rounded & ~nan) | (nan & 0x7fc0u), HalfLanesValue);
+}
+
+template <class A>
+inline Vec<A> broadcast(A x) { return Vec<A>{} + x; }
+
+/// Sum of the lanes, always in the same order.
+template <class A>
+inline A sum_lanes(Vec<A> v) {
+  A part[kLanes<A>];
+  __builtin_memcpy(part, &v, sizeof(v));
+  for (int step = kLanes<A> / 2; step > 0; step /= 2)
+    for (int i = 0; i < step; ++i) part[i] += part[i + step];
+  return part[0];
+}
+
+/// Calls f with a null pointer of the element's type.
+template <class F>
+inline void with_element(Element element, F&& f) {
+  switch (element) {
+    case Element::kFloat: return f(static_cast<float*>(nullptr));
+    case Element::kBFloat16: return f(static_cast<bf16*>(nullptr));
+    case Element::kDouble: return f(static_cast<double*>(nullptr));
+  }
+}
+
+}  // namespace temper::TEMPER_ISA_NAMESPACE
