@@ -11,5 +11,7 @@ target_include_directories(temper_torch SYSTEM INTERFACE ${TORCH_DIR}/include ${
 # Without AT_PER_OPERATOR_HEADERS every use of a Tensor operator drags in all of ATen/Functions.h.
 target_compile_definitions(temper_torch INTERFACE AT_PER_OPERATOR_HEADERS)
 target_link_directories(temper_torch INTERFACE ${TORCH_DIR}/lib)
+# at::parallel_for is a template: without -fopenmp here it would be serial.  The OpenMP library is torch's own.
+target_compile_options(temper_torch INTERFACE -fopenmp)
 target_link_libraries(temper_torch INTERFACE torch_cpu c10 gomp)
 target_link_options(temper_torch INTERFACE -Wl,-rpath,${TORCH_DIR}/lib -Wl,--allow-shlib-undefined)
