@@ -6,10 +6,22 @@
 
 namespace temper {
 
-double sum_of_squares(const Tensor& t) {
-  if (t.is_cpu() && t.scalar_type() == at::kFloat && t.is_contiguous())
-    return kernels::cpu::sum_of_squares(t.const_data_ptr<float>(), t.numel());
-  return t.to(at::kDouble).square().sum().item<double>();
+std::vector<double> sums_of_squares(const std::vector<Tensor>& tensors) {
+  std::vector<double> sums(tensors.size());
+  std::vector<std::span<const float>> arrays;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const Tensor& t = tensors[i];
+    if (t.is_cpu() && t.scalar_type() == at::kFloat && t.is_contiguous()) {
+      arrays.emplace_back(t.const_data_ptr<float>(), static_cast<size_t>(t.numel()));
+      places.push_back(i);
+    } else {
+      sums[i] = t.to(at::kDouble).square().sum().item<double>();
+    }
+  }
+  const std::vector<double> fast = kernels::cpu::sums_of_squares(arrays);
+  for (size_t i = 0; i < places.size(); ++i) sums[places[i]] = fast[i];
+  return sums;
 }
 
 double clip_factor(double norm, double max_norm) {

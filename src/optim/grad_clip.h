@@ -5,9 +5,9 @@
 
 namespace temper {
 
-/// Sum of squares in double, added in a fixed order: the same on every number of threads.
-/// Infinite or NaN exactly if an element of `t` is (finite floats cannot overflow it).
-double sum_of_squares(const Tensor& t);
+/// The sum of squares of each tensor in double, added in a fixed order: the same on every number of threads.
+/// Infinite or NaN exactly if an element is (finite floats cannot overflow it).
+std::vector<double> sums_of_squares(const std::vector<Tensor>& tensors);
 
 /// The factor that brings a gradient of norm `norm` to at most `max_norm`; 1 if max_norm is 0 (clipping off).
 /// REQUIRES a finite norm: train/recovery.h looks first.

@@ -11,6 +11,8 @@
 namespace temper {
 namespace {
 
+double sum_of_squares(const Tensor& t) { return sums_of_squares({t})[0]; }
+
 TEST(GradClip, SumsSquaresExactlyWhereFloatWouldNot) {
   // 1e6 ones and one 1e4: 1e6 + 1e8, by hand; every size around the lanes and chunks of the kernel.
   Tensor t = at::full({1000001}, 1.0f);
@@ -29,6 +31,11 @@ TEST(GradClip, TheSumDoesNotDependOnThreads) {
   at::set_num_threads(3);
   EXPECT_EQ(sum_of_squares(t), one);
   at::set_num_threads(before);
+}
+
+TEST(GradClip, SumsEachTensorOfAListAlone) {
+  const std::vector<double> sums = sums_of_squares({at::full({40000}, 1.0f), at::full({0}, 1.0f), at::full({3}, 2.0f), at::full({5}, 1.0, at::kDouble)});
+  EXPECT_EQ(sums, (std::vector<double>{40000, 0, 12, 5}));
 }
 
 TEST(GradClip, ASingleBadElementIsSeen) {

@@ -28,16 +28,23 @@ double chunk_sum(const float* __restrict x, int64_t size) {
 
 }  // namespace
 
-double sum_of_squares(const float* x, int64_t size) {
-  const int64_t n_chunks = (size + kChunk - 1) / kChunk;
-  std::vector<double> partial(static_cast<size_t>(n_chunks));
-  at::parallel_for(0, n_chunks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c)
-      partial[static_cast<size_t>(c)] = chunk_sum(x + c * kChunk, std::min(kChunk, size - c * kChunk));
+std::vector<double> sums_of_squares(std::span<const std::span<const float>> arrays) {
+  struct Chunk {
+    size_t array;
+    const float* begin;
+    int64_t size;
+  };
+  std::vector<Chunk> chunks;
+  for (size_t a = 0; a < arrays.size(); ++a)
+    for (int64_t at = 0, size = static_cast<int64_t>(arrays[a].size()); at < size; at += kChunk)
+      chunks.push_back({a, arrays[a].data() + at, std::min(kChunk, size - at)});
+  std::vector<double> partial(chunks.size());
+  at::parallel_for(0, static_cast<int64_t>(chunks.size()), 4, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) partial[static_cast<size_t>(c)] = chunk_sum(chunks[static_cast<size_t>(c)].begin, chunks[static_cast<size_t>(c)].size);
   });
-  double sum = 0;
-  for (const double p : partial) sum += p;
-  return sum;
+  std::vector<double> sums(arrays.size(), 0.0);
+  for (size_t c = 0; c < chunks.size(); ++c) sums[chunks[c].array] += partial[c];
+  return sums;
 }
 
 }  // namespace temper::kernels::cpu
