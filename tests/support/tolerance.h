@@ -13,4 +13,15 @@ inline constexpr Tolerance kRmsNorm{1e-14, 1e-6, 4e-3};
 // The same through a whole gradient: a few rounded intermediates.
 inline constexpr Tolerance kRmsNormGrad{1e-13, 3e-6, 8e-3};
 
+// mHC: M*D products summed in another order, through up to 39 normalisations; bf16 rounds only the streams.
+inline constexpr Tolerance kHyperConnection{1e-13, 2e-6, 4e-3};
+inline constexpr Tolerance kHyperConnectionGrad{1e-12, 1e-5, 4e-3};
+// A handful of element-wise operations; bf16 rounds the result.
+inline constexpr Tolerance kRouter{1e-13, 3e-6, 4e-3};
+inline constexpr Tolerance kSwiglu{1e-13, 3e-6, 4e-3};
+// Sums of up to 513 products in another order; bf16 operands are exact in fp32, the result is rounded.
+inline constexpr Tolerance kMatmul{1e-14, 1e-6, 4e-3};
+// exp and log of the two ways differ by a few units in the last place, log-probabilities of size 10.
+inline constexpr Tolerance kCrossEntropy{1e-13, 2e-6, 4e-3};
+
 }  // namespace temper::test

@@ -1,0 +1,56 @@
+#include "ops/moe_ffn.h"
+
+#include <ATen/TensorOperators.h>
+
+#include "ops/grouped_linear.h"
+
+namespace temper {
+
+MoeFfnForward moe_ffn(const Tensor& u, const Tensor& token_ids, const MoeFfnWeights& weights, const MoeFfnConfig& config,
+                      const TokenDispatcher& dispatcher) {
+  const int64_t E = weights.w13.value.size(0);
+  expect_shape(weights.w13.value, {E, -1, u.size(1)}, "moe_ffn.w13");
+  MoeFfnSaved saved;
+  saved.routing = route(u, token_ids, weights.router, config.router);
+  saved.plan = dispatcher.plan(saved.routing.expert_ids, E);
+
+  const Tensor rows = dispatcher.dispatch(saved.plan, u);                                           // [N, D]
+  saved.gate_up = grouped_linear(rows, weights.w13.value, saved.plan.expert_offsets);               // [N, 2F]
+  const Tensor row_weights = dispatcher.dispatch_weights(saved.plan, saved.routing.weights);        // [N]
+  const Tensor hidden = kernel<SwigluKernel>(u)(saved.gate_up, row_weights, config.swiglu_limit);   // [N, F]
+  const Tensor expert_out = grouped_linear(hidden, weights.w2.value, saved.plan.expert_offsets);    // [N, D]
+
+  Tensor shared_out;
+  if (weights.shared_w13.value.defined()) {
+    saved.shared_gate_up = dense_linear(u, weights.shared_w13.value);                               // [T, 2S]
+    shared_out = dense_linear(kernel<SwigluKernel>(u)(saved.shared_gate_up, {}, config.swiglu_limit), weights.shared_w2.value);
+  }
+  return {dispatcher.combine(saved.plan, expert_out, shared_out), std::move(saved)};
+}
+
+Tensor moe_ffn_backward(const MoeFfnBackward& args, const MoeFfnWeights& weights, const MoeFfnConfig& config, const TokenDispatcher& dispatcher) {
+  const auto& [routing, plan, gate_up, shared_gate_up] = args.saved;
+  const double limit = config.swiglu_limit;
+  const Tensor row_weights = dispatcher.dispatch_weights(plan, routing.weights);                    // [N]
+  const Tensor grad_rows = dispatcher.dispatch(plan, args.grad_out);                                // [N, D]
+  const Tensor hidden = kernel<SwigluKernel>(args.u)(gate_up, row_weights, limit);                  // [N, F]
+  const Tensor grad_hidden = grouped_linear_backward(grad_rows, hidden, weights.w2, plan.expert_offsets);
+  const SwigluGrad routed = kernel<SwigluBackwardKernel>(args.u)(grad_hidden, gate_up, row_weights, limit);
+  const Tensor rows = dispatcher.dispatch(plan, args.u);                                            // [N, D]
+  const Tensor grad_u_rows = grouped_linear_backward(routed.gate_up, rows, weights.w13, plan.expert_offsets);
+
+  Tensor grad_u = route_backward({.grad_weights = dispatcher.combine_weights(plan, routed.row_weights),
+                                  .grad_logits = args.grad_router_logits,
+                                  .u = args.u,
+                                  .routing = routing},
+                                 weights.router, config.router);                                    // [T, D] accumulate dtype
+  if (shared_gate_up.defined()) {
+    const Tensor shared_hidden = kernel<SwigluKernel>(args.u)(shared_gate_up, {}, limit);
+    const Tensor grad_shared_hidden = dense_linear_backward(args.grad_out, shared_hidden, weights.shared_w2);
+    const SwigluGrad shared = kernel<SwigluBackwardKernel>(args.u)(grad_shared_hidden, shared_gate_up, {}, limit);
+    grad_u.add_(dense_linear_backward(shared.gate_up, args.u, weights.shared_w13));
+  }
+  return dispatcher.combine(plan, grad_u_rows, grad_u);
+}
+
+}  // namespace temper

@@ -1,0 +1,79 @@
+#include "ops/router.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/bincount.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+
+#include "base/error.h"
+
+namespace temper {
+void check_tid2eid(const Tensor& tid2eid, int64_t n_routed_experts, const std::string& name) {
+  if (tid2eid.is_meta()) return;
+  const Tensor table = tid2eid.to(at::kLong).contiguous();
+  const int64_t* ids = table.const_data_ptr<int64_t>();
+  const int64_t V = table.size(0), K = table.size(1);
+  for (int64_t token = 0; token < V; ++token) {
+    for (int64_t k = 0; k < K; ++k) {
+      const int64_t id = ids[token * K + k];
+      bool duplicate = false;
+      for (int64_t other = 0; other < k; ++other) duplicate |= ids[token * K + other] == id;
+      if (id >= 0 && id < n_routed_experts && !duplicate) continue;
+      throw Error({.kind = ErrorKind::kCheckpoint,
+                   .what = duplicate ? fmt::format("{} names expert {} twice for token {}", name, id, token)
+                                     : fmt::format("{} names expert {} for token {}, experts are 0 to {}", name, id, token, n_routed_experts - 1),
+                   .where = fmt::format("{}[{}, {}]", name, token, k),
+                   .fix = "load a table whose rows hold distinct expert ids (a freshly initialised transformers model has all zeros)"});
+    }
+  }
+}
+
+Routing route(const Tensor& u, const Tensor& token_ids, const RouterWeights& weights, const RouterConfig& config) {
+  expect_shape(weights.weight.value, {-1, u.size(1)}, "router.weight");
+  const Tensor logits = at::matmul(to_accumulate(u), to_accumulate(weights.weight.value).t());      // [T, E]
+  const Tensor given = weights.tid2eid.defined() ? at::index_select(weights.tid2eid, 0, token_ids) : Tensor();
+  const auto [expert_ids, row_weights] = kernel<RouteKernel>(u)(
+      {.logits = logits, .bias = weights.bias, .expert_ids = given, .top_k = config.top_k, .routed_scale = config.routed_scale});
+  return {logits, expert_ids, row_weights};
+}
+
+Tensor route_backward(const RouteBackward& args, const RouterWeights& weights, const RouterConfig& config) {
+  Tensor grad_logits = kernel<RouteBackwardKernel>(args.u)({.grad_weights = args.grad_weights,
+                                                           .logits = args.routing.logits,
+                                                           .expert_ids = args.routing.expert_ids,
+                                                           .routed_scale = config.routed_scale});
+  if (args.grad_logits.defined()) grad_logits = grad_logits + args.grad_logits;                      // [T, E]
+  if (weights.weight.trained()) weights.weight.grad.add_(at::matmul(grad_logits.t(), to_accumulate(args.u)));
+  return at::matmul(grad_logits, to_accumulate(weights.weight.value));                               // [T, D]
+}
+
+Tensor expert_counts(const Tensor& expert_ids, int64_t n_routed_experts) {
+  if (expert_ids.is_meta()) return at::empty({n_routed_experts}, expert_ids.options());
+  return at::bincount(expert_ids.flatten(), {}, n_routed_experts);
+}
+
+BalanceLoss balance_loss(const Routing& routing, const std::vector<int64_t>& document_lengths, double scale) {
+  const int64_t E = routing.logits.size(1), K = routing.expert_ids.size(1);
+  const Tensor scores = reference::router_scores(routing.logits);                           // [T, E]
+  const Tensor z = scores.sum(-1, true);                                                             // [T, 1]
+  const Tensor share = scores / z;
+  Tensor grad = at::empty_like(scores);
+  Tensor sum = at::zeros({}, scores.options().dtype(at::kDouble));
+  int64_t start = 0;
+  for (const int64_t length : document_lengths) {
+    const Tensor counts = expert_counts(routing.expert_ids.narrow(0, start, length), E);
+    const Tensor f = counts.to(scores.scalar_type()) * (static_cast<double>(E) / static_cast<double>(K * length));   // [E]
+    const Tensor of_document = share.narrow(0, start, length);                                       // [T_d, E]
+    const Tensor weighted = at::matmul(of_document, f);                                              // [T_d]
+    sum = sum + weighted.sum(0, false, at::kDouble);
+    grad.narrow(0, start, length).copy_((f - weighted.unsqueeze(-1)) / z.narrow(0, start, length));
+    start += length;
+  }
+  return {sum, scale * grad * reference::router_score_slope(routing.logits)};
+}
+
+}  // namespace temper
