@@ -1,0 +1,111 @@
+#include "eval/summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "eval/text/unicode.h"
+
+namespace temper {
+namespace {
+
+bool is_rate(const std::vector<Cluster>& clusters) {
+  return std::all_of(clusters.begin(), clusters.end(), [](const Cluster& c) { return c.n <= 1 && (c.sum == 0 || c.sum == 1); });
+}
+
+MetricValue summarise_one(const std::string& metric, const std::vector<Cluster>& all) {
+  std::vector<Cluster> clusters;
+  double sum = 0, n = 0;
+  for (const Cluster& c : all) {
+    if (c.n == 0) continue;
+    clusters.push_back(c);
+    sum += c.sum;
+    n += c.n;
+  }
+  MetricValue out{metric, n > 0 ? sum / n : 0, {}, static_cast<int64_t>(n)};
+  if (n > 0) out.interval = is_rate(clusters) ? wilson_interval(std::llround(sum), out.n) : bootstrap_mean(clusters);
+  return out;
+}
+
+}  // namespace
+
+std::map<std::string, std::vector<Cluster>> clusters_of(const Suite& suite, const std::vector<Json>& rows) {
+  std::map<std::string, std::vector<Cluster>> clusters;
+  for (const MetricInfo& info : suite.metrics()) clusters[info.name].resize(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    for (const Outcome& outcome : suite.outcomes(rows[i])) {
+      const auto found = clusters.find(outcome.metric);
+      if (found == clusters.end())
+        throw Error({.kind = ErrorKind::kInternal,
+                     .what = fmt::format("an outcome of {} that metrics() does not name", outcome.metric),
+                     .where = fmt::format("suite {}", suite.name()),
+                     .fix = "name it there"});
+      found->second[i].sum += outcome.value;
+      found->second[i].n += 1;
+    }
+  }
+  return clusters;
+}
+
+std::vector<MetricValue> summarise(const Suite& suite, const std::vector<Json>& rows) {
+  const std::map<std::string, std::vector<Cluster>> clusters = clusters_of(suite, rows);
+  std::vector<MetricValue> all;
+  for (const MetricInfo& info : suite.metrics()) {
+    const MetricValue value = summarise_one(info.name, clusters.at(info.name));
+    if (value.n > 0) all.push_back(value);
+  }
+  return all;
+}
+
+void write_evaluation(const fs::path& folder, const Suite& suite, const SuiteResult& result, Json about) {
+  const fs::path own = folder / suite.name();
+  make_writable_folder(own);
+  std::string rows, responses;
+  for (size_t i = 0; i < result.rows.size(); ++i) {
+    rows += result.rows[i].dump() + "\n";
+    const Json text = {{"key", result.asked[i].key}, {"prompt", result.asked[i].prompt}, {"response", result.responses[i]}};
+    responses += text.dump() + "\n";
+  }
+  write_file_atomic(own / "rows.jsonl", rows);
+  write_file_atomic(own / "responses.jsonl", responses);
+  about["questions_without_answer"] = result.n_missing;
+  about["answers_without_question"] = result.n_unknown;
+  about["answers_given_twice"] = result.n_repeated;
+  write_file_atomic(own / "about.json", about.dump(2) + "\n");
+
+  const fs::path path = folder / "summary.json";
+  Json summary = fs::exists(path) ? read_json(path) : Json::object();
+  Json metrics = Json::object();
+  for (const MetricValue& m : summarise(suite, result.rows))
+    metrics[m.metric] = {{"value", m.value}, {"low", m.interval.low}, {"high", m.interval.high}, {"n", m.n}};
+  summary[suite.name()] = metrics;
+  write_file_atomic(path, summary.dump(2) + "\n");
+}
+
+std::string metric_table(const std::vector<std::pair<std::string, std::vector<MetricValue>>>& suites) {
+  size_t suite_width = 5, metric_width = 6;
+  for (const auto& [suite, metrics] : suites) {
+    suite_width = std::max(suite_width, suite.size());
+    for (const MetricValue& m : metrics) metric_width = std::max(metric_width, m.metric.size());
+  }
+  std::string out = fmt::format("{:<{}}  {:<{}}  {:>8}  {:>19}  {:>6}\n", "suite", suite_width, "metric", metric_width, "value", "95 % interval", "n");
+  for (const auto& [suite, metrics] : suites)
+    for (const MetricValue& m : metrics)
+      out += fmt::format("{:<{}}  {:<{}}  {:>8.4f}  {:>8.4f} - {:>8.4f}  {:>6}\n", suite, suite_width, m.metric, metric_width, m.value,
+                         m.interval.low, m.interval.high, m.n);
+  return out;
+}
+
+std::vector<Json> read_rows(const fs::path& folder, const std::string& suite) {
+  const fs::path path = folder / suite / "rows.jsonl";
+  const std::string content = read_file(path);
+  std::vector<Json> rows;
+  size_t n = 0;
+  for (const std::string_view line : text::split(content, "\n")) {
+    ++n;
+    if (!line.empty()) rows.push_back(parse_json(line, fmt::format("{}:{}", path.string(), n)));
+  }
+  return rows;
+}
+
+}  // namespace temper

@@ -1,0 +1,131 @@
+#include "eval/compare.h"
+
+#include <gtest/gtest.h>
+
+#include "eval/answers.h"
+#include "eval/summary.h"
+#include "support/expect_error.h"
+#include "support/temp_folder.h"
+
+namespace temper {
+namespace {
+
+PairedDifference bounds(double lower, double upper) { return {(lower + upper) / 2, {lower, upper}, lower, upper}; }
+
+TEST(Judge, HasThreeAnswers) {
+  EXPECT_EQ(judge(bounds(-0.02, 0.01), Direction::kHigherIsBetter, 0.03), Verdict::kPass);
+  EXPECT_EQ(judge(bounds(-0.05, 0.01), Direction::kHigherIsBetter, 0.03), Verdict::kInconclusive);
+  EXPECT_EQ(judge(bounds(-0.09, -0.04), Direction::kHigherIsBetter, 0.03), Verdict::kFail);
+}
+
+TEST(Judge, TurnsRoundWhereLowerIsBetter) {
+  EXPECT_EQ(judge(bounds(-0.09, -0.04), Direction::kLowerIsBetter, 0.01), Verdict::kPass);
+  EXPECT_EQ(judge(bounds(0.02, 0.04), Direction::kLowerIsBetter, 0.01), Verdict::kFail);
+}
+
+TEST(Judge, PassesEqualEvaluationsEvenWithoutMargin) { EXPECT_EQ(judge(bounds(0, 0), Direction::kHigherIsBetter, 0), Verdict::kPass); }
+
+// An ifeval evaluation of n rows of one instruction each, the first `n_followed` of them followed.
+void write_ifeval(const fs::path& folder, int n, int n_followed) {
+  std::string rows;
+  for (int i = 0; i < n; ++i) {
+    const Json row = {{"key", i}, {"instruction_id_list", {"punctuation:no_comma"}}, {"strict", {i < n_followed}}, {"loose", {i < n_followed}}};
+    rows += row.dump() + "\n";
+  }
+  make_writable_folder(folder / "ifeval");
+  write_file_atomic(folder / "ifeval" / "rows.jsonl", rows);
+}
+
+TEST(CompareEvaluations, FailsAClearLossAndPassesAnImprovement) {
+  const test::TempFolder folder;
+  write_ifeval(folder / "a", 400, 300);
+  write_ifeval(folder / "b", 400, 200);
+  EXPECT_EQ(compare_evaluations(folder / "a", folder / "b").verdict, Verdict::kFail);
+  EXPECT_EQ(compare_evaluations(folder / "b", folder / "a").verdict, Verdict::kPass);
+  EXPECT_EQ(compare_evaluations(folder / "a", folder / "b", {{"ifeval.prompt_level_strict_acc", 0.5}}).verdict, Verdict::kPass);
+}
+
+TEST(CompareEvaluations, PairsRowsByKeyAndCountsTheRest) {
+  const test::TempFolder folder;
+  write_ifeval(folder / "a", 50, 20);
+  write_ifeval(folder / "b", 40, 30);
+  const Comparison c = compare_evaluations(folder / "a", folder / "b");
+  EXPECT_EQ(c.n_unpaired.at("ifeval"), 10u);
+  EXPECT_EQ(c.metrics[0].n_rows, 40);
+  EXPECT_NEAR(c.metrics[0].before, 0.5, 1e-12);
+  EXPECT_NEAR(c.metrics[0].after, 0.75, 1e-12);
+  EXPECT_EQ(c.metrics[0].n_gained, 10);
+  EXPECT_EQ(c.metrics[0].n_lost, 0);
+  EXPECT_NEAR(*c.metrics[0].mcnemar_p, 2.0 / 1024, 1e-9);   // ten changes, all one way: 2 / 2^10
+}
+
+TEST(CompareEvaluations, NamesWhatIsMissing) {
+  const test::TempFolder folder;
+  write_ifeval(folder / "a", 5, 2);
+  EXPECT_ERROR(compare_evaluations(folder / "a", folder / "nothing"), ErrorKind::kData, "share no evaluated suite");
+  EXPECT_ERROR(compare_evaluations(folder / "a", folder / "a", {{"ifeval.speed", 0.1}}), ErrorKind::kConfig, "ifeval.speed");
+}
+
+TEST(StoredAnswers, ReadsJsonLinesAndCsv) {
+  const test::TempFolder folder;
+  write_file_atomic(folder / "a.jsonl", "{\"prompt\": \"p\", \"response\": \"r\"}\n\n{\"prompt\": \"q\", \"response\": \"\"}\n");
+  write_file_atomic(folder / "a.csv", "id,prompt,completion\n1,p,\"two\nlines, \"\"quoted\"\"\"\n");
+  EXPECT_EQ(read_stored_answers(folder / "a.jsonl").answers[1].response, "");
+  EXPECT_EQ(read_stored_answers(folder / "a.csv").answers[0].response, "two\nlines, \"quoted\"");
+}
+
+TEST(StoredAnswers, RepeatedRowsCountOnceAndContradictionsAreErrors) {
+  const test::TempFolder folder;
+  write_file_atomic(folder / "same.jsonl", "{\"prompt\": \"p\", \"response\": \"r\"}\n{\"prompt\": \"p\", \"response\": \"r\"}\n");
+  write_file_atomic(folder / "other.jsonl", "{\"prompt\": \"p\", \"response\": \"r\"}\n{\"prompt\": \"p\", \"response\": \"s\"}\n");
+  EXPECT_EQ(read_stored_answers(folder / "same.jsonl").n_repeated, 1u);
+  EXPECT_ERROR(read_stored_answers(folder / "other.jsonl"), ErrorKind::kData, "other.jsonl:2");
+}
+
+TEST(StoredAnswers, BadRowsNameTheirLine) {
+  const test::TempFolder folder;
+  const auto write = [&](const char* content) { write_file_atomic(folder / "x.jsonl", content); };
+  write("{\"prompt\": \"p\", \"response\": \"r\"}\n{\"prompt\": \"p\"");
+  EXPECT_ERROR(read_stored_answers(folder / "x.jsonl"), ErrorKind::kData, "x.jsonl:2");
+  write("{\"prompt\": \"p\"}\n");
+  EXPECT_ERROR(read_stored_answers(folder / "x.jsonl"), ErrorKind::kData, "\"response\" is missing");
+  write("{\"prompt\": \"p\", \"response\": 3}\n");
+  EXPECT_ERROR(read_stored_answers(folder / "x.jsonl"), ErrorKind::kData, "must be a string");
+  write("{\"prompt\": \"\xff\", \"response\": \"r\"}\n");
+  EXPECT_ERROR(read_stored_answers(folder / "x.jsonl"), ErrorKind::kData, "x.jsonl:1");
+  write("\n");
+  EXPECT_ERROR(read_stored_answers(folder / "x.jsonl"), ErrorKind::kData, "no answers");
+}
+
+TEST(GradeStored, CountsWhatDoesNotMatchAndRefusesWhenNothingDoes) {
+  const auto suite = make_suite("ifeval");
+  const Question first = suite->questions()[0];
+  StoredAnswers stored{{first.prompt, "another prompt"}, {{"an answer", nullptr}, {"x", nullptr}}, 0};
+  const SuiteResult result = grade_stored(*suite, stored, "here");
+  EXPECT_EQ(result.rows.size(), 1u);
+  EXPECT_EQ(result.n_missing, 540u);
+  EXPECT_EQ(result.n_unknown, 1u);
+  EXPECT_ERROR(grade_stored(*suite, {{"another prompt"}, {{"x", nullptr}}, 0}, "here"), ErrorKind::kData, "none of the 1 stored prompts");
+}
+
+TEST(WriteEvaluation, KeepsTheSuitesThatAreAlreadyInTheSummary) {
+  const test::TempFolder folder;
+  write_file_atomic(folder / "summary.json", "{\"other\": {\"m\": {\"value\": 1}}}");
+  const auto suite = make_suite("ifeval");
+  const StoredAnswers stored{{suite->questions()[0].prompt}, {{"no commas here", nullptr}}, 0};
+  write_evaluation(folder.path(), *suite, grade_stored(*suite, stored, "here"), Json::object());
+  const Json summary = read_json(folder / "summary.json");
+  EXPECT_TRUE(summary.contains("other"));
+  const Json& metric = summary.at("ifeval").at("inst_level_strict_acc");
+  EXPECT_EQ(metric.at("n"), 3);
+  EXPECT_TRUE(metric.contains("low") && metric.contains("high") && metric.contains("value"));
+  EXPECT_EQ(read_rows(folder.path(), "ifeval").size(), 1u);
+}
+
+TEST(WithoutReasoning, KeepsWhatFollowsTheBlock) {
+  EXPECT_EQ(without_reasoning("<think>a, b</think>\n\nanswer"), "answer");
+  EXPECT_EQ(without_reasoning("answer"), "answer");
+}
+
+}  // namespace
+}  // namespace temper

@@ -1,0 +1,37 @@
+// All 541 stored GPT-4 responses against the official checker's outcomes (tests/golden/README.md says where they come from).
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "eval/ifeval/ifeval.h"
+#include "eval/text/unicode.h"
+
+namespace temper {
+namespace {
+
+std::vector<Json> read_lines(const std::string& name) {
+  std::vector<Json> rows;
+  const std::string path = std::string(TEMPER_SOURCE_DIR) + "/tests/golden/ifeval/" + name;
+  const std::string content = read_file(path);
+  for (const std::string_view line : text::split(content, "\n"))
+    if (!line.empty()) rows.push_back(parse_json(line, path));
+  return rows;
+}
+
+TEST(IfEval, AgreesWithTheOfficialCheckerOnAll541StoredAnswers) {
+  std::map<std::string, std::string> responses;
+  for (const Json& row : read_lines("responses_gpt4.jsonl")) responses[row.at("prompt")] = row.at("response");
+  const std::vector<Json> gold = read_lines("gold_gpt4.jsonl");
+  const auto suite = make_ifeval();
+  const std::vector<Question> questions = suite->questions();
+  ASSERT_EQ(questions.size(), 541u);
+  ASSERT_EQ(gold.size(), 541u);
+  for (size_t i = 0; i < gold.size(); ++i) {
+    const Json row = suite->grade(i, {responses.at(questions[i].prompt), nullptr});
+    EXPECT_EQ(row.dump(), gold[i].dump());
+  }
+}
+
+}  // namespace
+}  // namespace temper
