@@ -3,7 +3,8 @@
 // `kernel<RmsNorm>(x)(x, weight, eps)` and never ask for a device.
 //
 // A kernel is a tag type with a name and a function type (kernels/rms_norm.h); its versions register themselves:
-//   reference/   plain composition of ATen operators: any device, meta tensors too, differentiable.  The twin of all others.
+//   reference/   plain composition of ATen operators: any device, differentiable.  The twin of all others.
+//   meta/        shapes only, where the reference uses operators that meta tensors lack
 //   cpu/         C++, compiled once for each instruction set (cpu/isa.h)
 // A device without a version of its own gets the reference.  TEMPER_KERNELS=reference forces the reference everywhere.
 

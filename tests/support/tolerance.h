@@ -23,5 +23,15 @@ inline constexpr Tolerance kSwiglu{1e-13, 3e-6, 4e-3};
 inline constexpr Tolerance kMatmul{1e-14, 1e-6, 4e-3};
 // exp and log of the two ways differ by a few units in the last place, log-probabilities of size 10.
 inline constexpr Tolerance kCrossEntropy{1e-13, 2e-6, 4e-3};
+// A whole attention sub-layer against full score matrices; bf16: about ten roundings of 2^-9 in a row, not all independent.
+inline constexpr Tolerance kAttention{1e-12, 3e-6, 1.5e-2};
+// Its gradients: twice as long a chain; the smallest ones (sinks, ape) are differences of larger terms.
+inline constexpr Tolerance kAttentionGrad{1e-11, 2e-5, 4e-2};
+// Gradients of the indexer's loss start from the difference of two nearly equal distributions, and bf16 moves scores across
+// the ReLU's edge.
+inline constexpr Tolerance kIndexerGrad{1e-11, 2e-5, 1.2e-1};
+
+// Central differences in float64 with a step of 1e-6: truncation 1e-12 and cancellation 1e-10 of values of a few hundred.
+inline constexpr double kFiniteDifference = 1e-6;
 
 }  // namespace temper::test
