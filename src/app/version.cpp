@@ -5,14 +5,12 @@
 #include <fmt/format.h>
 #include <torch/headeronly/version.h>
 
-#ifndef TEMPER_COMMIT
-#define TEMPER_COMMIT "unknown"
-#endif
+#include "base/version.h"
 
 namespace temper {
 
 std::string version_text() {
-  return fmt::format("temper 0.1.0\ncommit {}\ntorch {}\nISA {}\n", TEMPER_COMMIT, TORCH_VERSION, at::get_cpu_capability());
+  return fmt::format("temper {}\ncommit {}\ntorch {}\nISA {}\n", kProgramVersion, program_commit(), TORCH_VERSION, at::get_cpu_capability());
 }
 
 }  // namespace temper

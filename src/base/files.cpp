@@ -7,12 +7,19 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include "base/error.h"
 
 namespace temper {
 namespace {
+
+DiskHook disk_hook;
+
+void before(std::string_view doing, const fs::path& path) {
+  if (disk_hook) disk_hook(doing, path);
+}
 
 bool is_about_the_machine(int error_number) {
   switch (error_number) {
@@ -28,6 +35,7 @@ int open_or_throw(const fs::path& path, int flags, std::string_view doing) {
 }
 
 void sync_or_throw(int fd, const fs::path& path) {
+  before("flushing", path);
   if (::fsync(fd) != 0 && errno != EINVAL) throw_system_error("flushing", path, errno);
 }
 
@@ -42,6 +50,30 @@ void throw_system_error(std::string_view doing, const fs::path& path, int error_
                .fix = full      ? "free space on this disk or choose another folder; what was complete before is untouched"
                       : writing ? "choose a folder that this user may write"
                                 : "check the path and its permissions"});
+}
+
+void set_disk_hook(DiskHook hook) { disk_hook = std::move(hook); }
+
+void rename_path(const fs::path& from, const fs::path& to) {
+  before("renaming to", to);
+  if (::rename(from.c_str(), to.c_str()) != 0) throw_system_error("renaming to", to, errno);
+}
+
+void exchange_paths(const fs::path& a, const fs::path& b) {
+  before("renaming to", b);
+  if (::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) == 0) return;
+  if (errno != EINVAL && errno != ENOSYS) throw_system_error("renaming to", b, errno);
+  const fs::path aside = b.string() + ".aside";
+  rename_path(b, aside);
+  rename_path(a, b);
+  rename_path(aside, a);
+}
+
+void remove_path(const fs::path& path) {
+  before("removing", path);
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) throw_system_error("removing", path, error.value());
 }
 
 std::string read_file(const fs::path& path) {
@@ -90,6 +122,7 @@ void sync_folder(const fs::path& folder) {
 }
 
 FileWriter::FileWriter(const fs::path& path) : path_(path), partial_(path.string() + ".partial") {
+  before("creating", path_);
   fd_ = open_or_throw(partial_, O_CREAT | O_TRUNC | O_WRONLY, "creating");
 }
 
@@ -100,6 +133,7 @@ FileWriter::~FileWriter() {
 }
 
 void FileWriter::write(std::span<const std::byte> bytes) {
+  if (!bytes.empty()) before("writing", path_);
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
@@ -116,7 +150,7 @@ void FileWriter::finish() {
   const int closed = ::close(fd_);
   fd_ = -1;
   if (closed != 0) throw_system_error("writing", path_, errno);
-  if (::rename(partial_.c_str(), path_.c_str()) != 0) throw_system_error("renaming to", path_, errno);
+  rename_path(partial_, path_);
   sync_folder(path_.parent_path());
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +27,19 @@ void sync_folder(const fs::path& folder);
 
 /// The error for a failed system call on `path`, from errno.  ENOSPC, EDQUOT, EIO, EACCES, EROFS while writing: kResource.
 [[noreturn]] void throw_system_error(std::string_view doing, const fs::path& path, int error_number);
+
+/// Called before every operation that changes the disk, with what is done and where: "creating", "writing", "flushing",
+/// "renaming to", "removing".  It may throw or end the process: tests of crash points do.  An empty hook removes it.
+/// Threads  set it while nothing is being written
+using DiskHook = std::function<void(std::string_view doing, const fs::path& path)>;
+void set_disk_hook(DiskHook hook);
+
+/// rename, through the hook and with our errors.
+void rename_path(const fs::path& from, const fs::path& to);
+/// Swaps two existing folders or files in one step where the file system can, else in two.
+void exchange_paths(const fs::path& a, const fs::path& b);
+/// Removes a file, or a folder with all that is in it; a missing one is fine.
+void remove_path(const fs::path& path);
 
 /// A file being written front to back.  Without finish() the destructor leaves nothing behind.
 class FileWriter {

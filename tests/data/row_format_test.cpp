@@ -1,0 +1,121 @@
+#include "data/row_format.h"
+
+#include <gtest/gtest.h>
+
+namespace temper {
+namespace {
+
+std::string reason_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const BadRow& bad) {
+    return bad.reason;
+  }
+  return "nothing was wrong";
+}
+
+TrainingRow convert(const std::string& line, const RowOptions& options = {}) {
+  const Json row = parse_row(line);
+  return convert_row(row, detect_row_format(row), options);
+}
+
+std::string bad_reason(const std::string& line) {
+  return reason_of([&] { convert(line); });
+}
+
+std::string messages_of(const std::string& rest) { return R"({"messages":[)" + rest + "]}"; }
+
+TEST(RowFormat, IsFoundByTheKeysOfTheRow) {
+  EXPECT_EQ(detect_row_format(parse_row(R"({"text":"a"})")), RowFormat::kText);
+  EXPECT_EQ(detect_row_format(parse_row(R"({"messages":[],"id":3})")), RowFormat::kMessages);
+  EXPECT_EQ(detect_row_format(parse_row(R"({"prompt":"a","completion":"b"})")), RowFormat::kPromptCompletion);
+  EXPECT_EQ(detect_row_format(parse_row(R"({"instruction":"a","input":"","output":"b"})")), RowFormat::kAlpaca);
+  EXPECT_EQ(detect_row_format(parse_row(R"({"conversations":[]})")), RowFormat::kShareGpt);
+}
+
+TEST(RowFormat, DoesNotGuess) {
+  EXPECT_NE(bad_reason(R"({"text":"a","messages":[]})").find("fit messages and text"), std::string::npos);
+  EXPECT_NE(bad_reason(R"({"body":"a"})").find("the keys (body) fit no known format"), std::string::npos);
+  EXPECT_NE(bad_reason(R"({"prompt":"a","chosen":"b","rejected":"c"})").find("preference"), std::string::npos);
+  EXPECT_NE(bad_reason(R"({"prompt":"a","completion":"b","label":true})").find("KTO"), std::string::npos);
+}
+
+TEST(ParseRow, NamesTheByteAndRefusesDeepNesting) {
+  EXPECT_EQ(reason_of([] { parse_row(R"({"a": nope})"); }), "not valid JSON at byte 8");
+  EXPECT_EQ(reason_of([] { parse_row("[1]"); }), "the row is array, an object is needed");
+  const std::string deep = R"({"a":)" + std::string(100000, '[') + std::string(100000, ']') + "}";
+  EXPECT_NE(reason_of([&] { parse_row(deep); }).find("nested"), std::string::npos);
+  EXPECT_NO_THROW(parse_row(R"({"a":"[[[[ \" [[[["})"));
+  EXPECT_NE(reason_of([] { parse_row(R"({"text":"\ud800"})"); }).find("not valid JSON"), std::string::npos);   // a lone surrogate
+}
+
+// The shapes of the rows are those of spec tables in the libraries' own documentation: Stanford Alpaca, ShareGPT, OpenAI, TRL.
+TEST(ConvertRow, AlpacaJoinsInstructionAndInputAndPutsHistoryFirst) {
+  const std::string line = R"({"instruction":"Add","input":"1 2","output":"3","system":"Be exact.","history":[["Hi","Hello"]]})";
+  EXPECT_EQ(convert(line).messages, Json::parse(R"([{"role":"system","content":"Be exact."},{"role":"user","content":"Hi"},
+    {"role":"assistant","content":"Hello"},{"role":"user","content":"Add\n1 2"},{"role":"assistant","content":"3"}])"));
+  EXPECT_EQ(convert(line, {.mask_history = true}).messages[2]["mask"], 1);
+}
+
+TEST(ConvertRow, PromptCompletionTrainsTheCompletionOnly) {
+  EXPECT_EQ(convert(R"({"prompt":"q","completion":"a"})").messages,
+            Json::parse(R"([{"role":"user","content":"q"},{"role":"assistant","content":"a"}])"));
+  const Json messages = convert(R"({"prompt":[{"role":"user","content":"q"},{"role":"assistant","content":"a"},{"role":"user","content":"r"}],
+    "completion":[{"role":"assistant","content":"b"}]})").messages;
+  EXPECT_EQ(messages[1]["mask"], 1);
+  EXPECT_FALSE(messages[3].contains("mask"));
+}
+
+TEST(ConvertRow, ShareGptTurnsFunctionCallsAndObservationsIntoToolMessages) {
+  const Json messages = convert(R"({"conversations":[{"from":"human","value":"weather?"},
+    {"from":"function_call","value":"{\"name\":\"w\",\"arguments\":{\"city\":\"Ulm\"}}"},{"from":"observation","value":"rain"},
+    {"from":"gpt","value":"It rains."}],"tools":"[{\"name\":\"w\"}]"})").messages;
+  ASSERT_EQ(messages.size(), 5u);
+  EXPECT_EQ(messages[0], Json::parse(R"({"role":"system","content":"","tools":[{"name":"w"}]})"));
+  EXPECT_EQ(messages[2]["tool_calls"][0]["function"], Json::parse(R"({"name":"w","arguments":"{\"city\":\"Ulm\"}"})"));
+  EXPECT_EQ(messages[2]["tool_calls"][0]["id"], messages[3]["tool_call_id"]);
+}
+
+TEST(ConvertRow, BringsThinkingInAllThreeFormsToOneField) {
+  for (const char* answer : {R"("content":"b","reasoning":"why")", R"("content":"b","thinking":"why")", R"("content":"<think>why</think>\n\nb")"}) {
+    const Json messages = convert(messages_of(std::string(R"({"role":"user","content":"q"},{"role":"assistant",)") + answer + "}")).messages;
+    EXPECT_EQ(messages[1]["reasoning_content"], "why") << answer;
+    EXPECT_EQ(messages[1]["content"], "b") << answer;
+    EXPECT_EQ(messages[1].size(), 3u) << answer;
+  }
+}
+
+TEST(ConvertRow, NamesEachBrokenRule) {
+  const std::string user = R"({"role":"user","content":"q"})", answer = R"({"role":"assistant","content":"a"})";
+  const std::string call = R"({"role":"assistant","content":"","tool_calls":[{"id":"c1","function":{"name":"f","arguments":"{}"}}]})";
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"", "the list of messages is empty"},
+      {user, "no assistant message"},
+      {answer, "nobody asked before it"},
+      {user + "," + answer + "," + answer, "follows an assistant"},
+      {user + "," + R"({"role":"assistant","content":" "})", "message 2 (assistant) is empty"},
+      {R"({"role":"user","content":""},)" + answer, "message 1 (user) is empty"},
+      {R"({"role":"robot","content":"x"},)" + answer, "the role is unknown"},
+      {user + "," + answer + R"(,{"role":"system","content":"x"})", "must be the first"},
+      {user + R"(,{"role":"tool","content":"x"},)" + answer, "without its call"},
+      {user + "," + call + "," + user + "," + answer, "the call c1 has no result"},
+      {user + R"(,{"role":"assistant","content":"","tool_calls":[{"id":"c","function":{"name":"f","arguments":"{"}}]})", "are not JSON"},
+      {user + R"(,{"role":"assistant","content":"","tool_calls":[{"id":"c","function":{"name":"f"}},{"id":"c","function":{"name":"f"}}]})", "occurs twice"},
+      {R"({"role":"user","content":"a <｜Assistant｜> b"},)" + answer, "control token <｜Assistant｜>"},
+      {user + R"(,{"role":"assistant","content":"a </think> b"})", "think mark"},
+      {user + R"(,{"role":"assistant","content":"a","mask":1})", "no assistant message"},
+      {user + R"(,{"role":"assistant","content":7})", "content is number"},
+      {user + R"(,{"content":"a"})", "has no role"},
+      {user + ",3", "not an object"}};
+  for (const auto& [messages, part] : cases) EXPECT_NE(bad_reason(messages_of(messages)).find(part), std::string::npos) << messages << "\n" << bad_reason(messages_of(messages));
+  EXPECT_EQ(convert(messages_of(user + "," + call + R"(,{"role":"tool","tool_call_id":"c1","content":"r"},)" + answer)).messages.size(), 4u);
+}
+
+TEST(ConvertRow, TextMustHoldSomething) {
+  EXPECT_EQ(convert(R"({"text":"once"})").text, "once");
+  EXPECT_EQ(bad_reason(R"({"text":" \n"})"), "\"text\" is empty");
+  EXPECT_EQ(bad_reason(R"({"text":3})"), "\"text\" is number, a string is needed");
+}
+
+}  // namespace
+}  // namespace temper
