@@ -4,11 +4,13 @@ namespace temper {
 
 void add_eval_command(CLI::App& app, Action& action);
 void add_compare_command(CLI::App& app, Action& action);
+void add_tokenizer_command(CLI::App& app, Action& action);
 
 const std::vector<AddCommand>& all_commands() {
   static const std::vector<AddCommand> commands = {
       add_eval_command,
       add_compare_command,
+      add_tokenizer_command,
   };
   return commands;
 }

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "data/added_tokens.h"
 #include "data/bpe.h"
+#include "data/chat_tokens.h"
 #include "data/pre_tokenizer.h"
 #include "data/tokenizer_file.h"
 #include "data/unicode.h"
@@ -25,9 +26,6 @@ struct Hash {
   size_t operator()(std::string_view text) const { return XXH3_64bits(text.data(), text.size()); }
 };
 using IdOfText = std::unordered_map<std::string, int32_t, Hash, std::equal_to<>>;
-
-/// Markers that are part of an answer's text although files call them special.
-bool is_text_marker(std::string_view content) { return content == "<think>" || content == "</think>" || content == "｜DSML｜"; }
 
 uint64_t next_serial() {
   static std::atomic<uint64_t> serial{0};
@@ -170,7 +168,7 @@ Tokenizer Tokenizer::from_file(TokenizerFile file) {
   for (const AddedToken& token : file.added) {
     (token.normalized ? state->second : state->first).add(token.content, token.id);
     state->added2id.emplace(token.content, token.id);
-    state->special[static_cast<size_t>(token.id)] = token.special && !is_text_marker(token.content);
+    state->special[static_cast<size_t>(token.id)] = token.special && !chat::is_text_marker(token.content);
   }
   state->first.freeze();
   state->second.freeze();
