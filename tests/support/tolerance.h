@@ -34,4 +34,9 @@ inline constexpr Tolerance kIndexerGrad{1e-11, 2e-5, 1.2e-1};
 // Central differences in float64 with a step of 1e-6: truncation 1e-12 and cancellation 1e-10 of values of a few hundred.
 inline constexpr double kFiniteDifference = 1e-6;
 
+// Whole models against transformers (docs/deepseek_v4.md, "Parity"): the model's bound, 1e-4 in float32.
+inline constexpr Tolerance kModelLogits{1e-10, 1e-4, 0};
+// In bfloat16 the bound is this factor times the error of transformers' own bfloat16 against its float32.
+inline constexpr double kBfloat16Factor = 2;
+
 }  // namespace temper::test

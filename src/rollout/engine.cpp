@@ -1,0 +1,141 @@
+#include "rollout/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "rollout/text_stream.h"
+
+namespace temper {
+
+const char* finish_reason_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop: return "stop";
+    case FinishReason::kLength: return "length";
+    case FinishReason::kCancelled: return "cancelled";
+  }
+  return "";
+}
+
+// A request that has a slot.
+struct Engine::Sequence {
+  size_t number;             // place in the list of requests
+  const Request& request;
+  int64_t slot;
+  Response& response;
+  TextStream text;
+  size_t n_prompt_read = 0;
+  bool done = false;
+
+  bool reads_prompt() const { return n_prompt_read < request.prompt_ids.size(); }
+};
+
+Engine::Engine(const ModelWeights& weights, const Tokenizer& tokenizer, EngineConfig config)
+    : weights_(weights), tokenizer_(tokenizer), config_(config), forward_(weights) {
+  check_matches(tokenizer, weights.config().vocab_size, "generation");
+}
+
+void Engine::check(const std::vector<Request>& requests) const {
+  const auto refuse = [](size_t number, std::string what, std::string fix) {
+    throw Error({.kind = ErrorKind::kData, .what = std::move(what), .where = fmt::format("request {}", number), .fix = std::move(fix)});
+  };
+  for (size_t i = 0; i < requests.size(); ++i) {
+    check_sampling(requests[i].sampling, fmt::format("request {}", i));
+    if (requests[i].prompt_ids.empty()) refuse(i, "the prompt has no tokens", "give at least one token");
+    for (const int64_t id : requests[i].prompt_ids)
+      if (id < 0 || id >= weights_.config().vocab_size) refuse(i, fmt::format("token id {} is outside the vocabulary of {}", id, weights_.config().vocab_size), "use the tokenizer of this model");
+  }
+}
+
+// Samples the next token and decides whether the sequence goes on.
+void Engine::take(Sequence& sequence, std::span<const float> logits, const StreamCallback& stream) const {
+  const Request& request = sequence.request;
+  Response& response = sequence.response;
+  const Sample sample = sample_token(logits, request.sampling, request.index, response.ids.size());
+  response.ids.push_back(sample.id);
+  response.logprobs.push_back(static_cast<float>(sample.logprob));
+  std::string shown;
+  const auto finish = [&](FinishReason reason) {
+    response.finish_reason = reason;
+    sequence.done = true;
+    shown += sequence.text.finish();
+  };
+  if (std::find(request.stop_ids.begin(), request.stop_ids.end(), sample.id) != request.stop_ids.end()) {
+    finish(FinishReason::kStop);
+  } else {
+    const int32_t id = static_cast<int32_t>(sample.id);
+    // Ids without a token (rows that pad the embedding) have no text.
+    if (!tokenizer_.is_special(id)) shown = sequence.text.push(tokenizer_.bytes_of(id).value_or(std::string_view()));
+    if (sequence.text.stopped()) finish(FinishReason::kStop);
+    else if (static_cast<int64_t>(response.ids.size()) >= request.max_new_tokens) finish(FinishReason::kLength);
+  }
+  if (stream && !stream(sequence.number, shown) && !sequence.done) finish(FinishReason::kCancelled);
+}
+
+std::vector<Response> Engine::generate(const std::vector<Request>& requests, const StreamCallback& stream, const ProgressCallback& progress) {
+  check(requests);
+  std::vector<Response> responses(requests.size());
+  std::deque<size_t> waiting;
+  int64_t longest = 1;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (requests[i].max_new_tokens <= 0) continue;   // an empty response
+    waiting.push_back(i);
+    longest = std::max(longest, static_cast<int64_t>(requests[i].prompt_ids.size()) + requests[i].max_new_tokens);
+  }
+  const int64_t n_slots = std::min<int64_t>(config_.max_batch, static_cast<int64_t>(waiting.size()));
+  if (n_slots == 0) return responses;
+  KvCache cache(weights_.config(), {.n_slots = n_slots, .max_tokens = longest, .max_chunk = config_.prefill_tokens, .dtype = weights_.options().compute_dtype});
+  std::vector<std::unique_ptr<Sequence>> slots(static_cast<size_t>(n_slots));
+  int64_t n_finished = 0, n_new_tokens = 0;
+
+  while (true) {
+    if (!stream) check_interrupt();
+    std::vector<SlotTokens> chunks;
+    std::vector<Sequence*> readers;   // who gets which row of the logits; null: still in its prompt
+    int64_t prefill_left = config_.prefill_tokens;
+    for (int64_t slot = 0; slot < n_slots; ++slot) {
+      auto& sequence = slots[static_cast<size_t>(slot)];
+      if (!sequence && !waiting.empty() && prefill_left > 0) {
+        const size_t number = waiting.front();
+        waiting.pop_front();
+        cache.reset(slot);
+        sequence.reset(new Sequence{.number = number, .request = requests[number], .slot = slot, .response = responses[number], .text = TextStream(requests[number].stop_strings)});
+      }
+      if (!sequence) continue;
+      if (!sequence->reads_prompt()) {
+        chunks.push_back({slot, {sequence->response.ids.back()}});
+        readers.push_back(sequence.get());
+        continue;
+      }
+      const auto& prompt = sequence->request.prompt_ids;
+      const int64_t n = std::min<int64_t>(prefill_left, static_cast<int64_t>(prompt.size() - sequence->n_prompt_read));
+      if (n == 0) continue;   // waits for the next step
+      const auto begin = prompt.begin() + static_cast<int64_t>(sequence->n_prompt_read);
+      chunks.push_back({slot, std::vector<int64_t>(begin, begin + n)});
+      sequence->n_prompt_read += static_cast<size_t>(n);
+      prefill_left -= n;
+      readers.push_back(sequence->reads_prompt() ? nullptr : sequence.get());
+    }
+    if (chunks.empty()) break;
+
+    const Tensor logits = forward_.logits(cache, chunks).to(at::kFloat).cpu().contiguous();   // [chunks, V]
+    const size_t V = static_cast<size_t>(logits.size(1));
+    for (size_t i = 0; i < readers.size(); ++i) {
+      if (!readers[i]) continue;
+      take(*readers[i], {logits.const_data_ptr<float>() + i * V, V}, stream);
+      ++n_new_tokens;
+      if (!readers[i]->done) continue;
+      readers[i]->response.text = valid_utf8(readers[i]->text.text());
+      slots[static_cast<size_t>(readers[i]->slot)].reset();
+      ++n_finished;
+    }
+    if (progress) progress(n_finished, n_new_tokens);
+  }
+  return responses;
+}
+
+}  // namespace temper

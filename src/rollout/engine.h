@@ -1,0 +1,69 @@
+#pragma once
+// Generates answers for many prompts at once: prompts are read in chunks, then every step adds one token to each running
+// sequence; a finished one makes room for the next request at once.
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/tokenizer.h"
+#include "rollout/cached_forward.h"
+#include "rollout/sampler.h"
+
+namespace temper {
+
+struct Request {
+  std::vector<int64_t> prompt_ids = {};    // not empty
+  SamplingConfig sampling = {};
+  int64_t max_new_tokens = 256;
+  std::vector<int64_t> stop_ids = {};      // end the answer; the last of Response::ids, not in its text
+  std::vector<std::string> stop_strings = {};   // end the answer; not in its text
+  uint64_t index = 0;                      // with sampling.seed the key of its random numbers
+};
+
+enum class FinishReason { kStop, kLength, kCancelled };
+const char* finish_reason_name(FinishReason reason);   // "stop", "length", "cancelled"
+
+struct Response {
+  std::vector<int64_t> ids;      // new tokens
+  std::string text;              // their text without control tokens and stop strings; valid UTF-8
+  FinishReason finish_reason = FinishReason::kLength;
+  std::vector<float> logprobs;   // of ids, under the unmodified logits
+};
+
+struct EngineConfig {
+  int64_t max_batch = 32;        // sequences at a time
+  int64_t prefill_tokens = 512;  // most prompt tokens in one step
+};
+
+/// Called after each token of a request (by its place in the list) with the text that can be shown now: whole characters,
+/// perhaps none.  false cancels the request.
+using StreamCallback = std::function<bool(size_t request, std::string_view text)>;
+/// Called after each step: finished requests and new tokens so far.
+using ProgressCallback = std::function<void(int64_t n_finished, int64_t n_new_tokens)>;
+
+/// Threads: one call at a time.
+class Engine {
+ public:
+  /// Both must outlive it.  Error{kCheckpoint} if the tokenizer has more tokens than the model.
+  Engine(const ModelWeights& weights, const Tokenizer& tokenizer, EngineConfig config = {});
+
+  /// Responses in the order of the requests.  A response depends on its own request only (but for rounding: the order of
+  /// sums in matrix products may depend on the batch).
+  /// Errors  kData for an empty prompt or an id outside the vocabulary; kConfig for sampling values out of bounds;
+  ///         kNumerics for NaN logits.  Throws Interrupted on Ctrl-C unless `stream` is given (then it decides).
+  std::vector<Response> generate(const std::vector<Request>& requests, const StreamCallback& stream = {}, const ProgressCallback& progress = {});
+
+ private:
+  struct Sequence;
+  void check(const std::vector<Request>& requests) const;
+  void take(Sequence& sequence, std::span<const float> logits, const StreamCallback& stream) const;
+
+  const ModelWeights& weights_;
+  const Tokenizer& tokenizer_;
+  EngineConfig config_;
+  CachedForward forward_;
+};
+
+}  // namespace temper
