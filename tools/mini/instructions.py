@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+"""Makes the miniature's instruction data from its stories.
+
+usage: instructions.py DATA_FOLDER
+
+Reads stories_train.jsonl.gz and stories_held_out.jsonl.gz; writes
+  instructions_train.jsonl.gz   messages: an instruction and a short story that satisfies it
+  instructions_eval.jsonl       200 instructions with their constraints, for the suite `stories`
+
+A short story is the beginning of a story (whole sentences of its first paragraphs) and its end.  The nouns, names and
+quoted phrases asked for in the evaluation hold a word of a set, chosen by hash, that no training instruction asks for.
+The same input gives the same bytes.
+"""
+import collections
+import hashlib
+import json
+import pathlib
+import re
+import sys
+
+from corpus import read_jsonl_gz, write_jsonl_gz
+
+MAX_CHARS = 400            # of a short story: about 100 tokens
+EVAL_WORD_SHARE = 0.25
+N_EVAL = {"words1": 50, "words2": 45, "words3": 15, "named": 30, "sentences": 25, "starts": 25, "ends": 20}
+
+DETERMINERS = "a an the his her my their your some two that this big little red".split()
+NOT_NOUNS = set("""little big small old new best next same other first last good bad happy sad nice red blue green yellow own lot way time day
+    one two three once bit rest end very most very long great special pretty whole many few more shiny soft tiny funny loud wise
+    beautiful kind brave round sweet huge dark warm cold hot tall fast white black brown pink yummy poor hard young right wrong left scary
+    strange magic colorful tasty delicious different important careful chubby harsh thin unknown valuable sudden magical deep story word words tell write sentence sentences""".split())
+ANIMALS = "dog cat bird rabbit bunny bear fox mouse frog duck fish squirrel lion elephant monkey owl turtle pig cow horse puppy kitten butterfly bee".split()
+
+TEMPLATES = {
+    "words": ["write a story with the {words_are}.", "write a short story that uses the {words_are}.", "tell me a story with the {words_are} in it.",
+              "please write a story. it must have the {words_are}.", "make up a story with the {words_are}.", "i want a story with the {words_are}."],
+    "named": ["write a story about a {kind} named {name}.", "tell me a story about a {kind} called {name}.", "please tell a story about {name} the {kind}.",
+              "i want a story about a {kind} named {name}.", "can you write a story about a {kind} called {name}?"],
+    "sentences": ["write a story with the word {word} in at most {n} sentences.", "in at most {n} sentences, write a story with the word {word}.",
+                  "tell me a story with the word {word}. use at most {n} sentences.", "write a very short story with the word {word}: at most {n} sentences."],
+    "starts": ["write a story that starts with \"{phrase}\"", "write a story that begins with the words \"{phrase}\"", "tell me a story. start it with \"{phrase}\"",
+               "start a story with \"{phrase}\" and tell it to the end."],
+    "ends": ["write a story that ends with \"{phrase}\"", "tell me a story that ends with the words \"{phrase}\"", "write a short story. its last words are \"{phrase}\"",
+             "make up a story and end it with \"{phrase}\""],
+}
+# How a model that only continues text is asked in its best form: a line that announces the story, then the story.
+PLAIN = {
+    "words": "this is a story about {plain}.\n\n", "named": "this is a story about a {kind} named {name}.\n\n", "sentences": "this is a short story about {word}.\n\n",
+    "starts": "{phrase}", "ends": "this story ends with \"{phrase}\"\n\n",
+}
+NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven"}
+
+
+def unit(text):
+    """A number in [0, 1) that depends on the text only."""
+    return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16) / 16**12
+
+
+def choose(options, key):
+    return options[int(unit(key) * len(options))]
+
+
+def sentences_of(text):
+    """A sentence ends with . ! or ?, a closing quote perhaps, and then space or the end (the rule of the suite `stories`)."""
+    return [s.strip() for s in re.findall(r".+?(?:[.!?]+[\"']?(?=\s|$)|$)", text, re.S) if s.strip()]
+
+
+def words_of(text):
+    return re.findall(r"[a-z]+", text)
+
+
+def short_story(text):
+    """The first sentences and the last one, whole paragraphs' quotes closed, at most MAX_CHARS; None if that cannot be."""
+    if len(text) <= MAX_CHARS:
+        return text
+    paragraphs = text.split("\n\n")
+    last = sentences_of(paragraphs[-1])[-1]
+    if len(last) > 130 or last.count('"') % 2:
+        return None
+    out, room = [], MAX_CHARS - len(last) - 2
+    for paragraph in paragraphs:
+        kept = []
+        for sentence in sentences_of(paragraph):
+            if len(sentence) + 1 > room:
+                break
+            kept.append(sentence)
+            room -= len(sentence) + 1
+        while kept and " ".join(kept).count('"') % 2:
+            room += len(kept.pop()) + 1
+        if kept:
+            out.append(" ".join(kept))
+        if len(kept) < len(sentences_of(paragraph)):
+            break
+    if not out or last in out[-1]:
+        return None
+    return "\n\n".join(out) + "\n\n" + last
+
+
+class Vocabulary:
+    """Nouns and names of the corpus, and which of them only the evaluation asks for."""
+
+    def __init__(self, stories):
+        follows, total, documents, named = (collections.Counter() for _ in range(4))
+        for text in stories:
+            tokens = words_of(text)
+            documents.update(set(tokens))
+            total.update(tokens)
+            follows.update(b for a, b in zip(tokens, tokens[1:]) if a in DETERMINERS[:10])
+            named.update(re.findall(r"(?:named|called) ([a-z]+)[ .,]", text))
+        self.names = {w for w, n in named.items() if n >= 4 and total[w] >= 10 and follows[w] < 0.2 * total[w] and len(w) > 2 and documents[w] < 0.2 * len(stories)
+                      and w not in NOT_NOUNS and w not in DETERMINERS}
+        self.nouns = {w for w, n in documents.items() if 12 <= n <= 0.09 * len(stories) and follows[w] >= 0.55 * total[w] and len(w) >= 3
+                      and w not in NOT_NOUNS and w not in self.names and not re.search(r"(ed|ing|ly|est|ful|ous)$", w)}
+        self.evaluation = {w for w in self.nouns | self.names if unit("word " + w) < EVAL_WORD_SHARE}
+        self.document_share = {w: documents[w] / len(stories) for w in documents}
+
+
+def words_are(words):
+    if len(words) == 1:
+        return "word " + words[0]
+    return "words " + ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def plain_words(words):
+    return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0]
+
+
+def instruction(kind, key, fields):
+    prompt = choose(TEMPLATES[kind], "template " + key).format(**fields)
+    return prompt, PLAIN[kind].format(**fields)
+
+
+def candidates(text, vocabulary, allowed, key):
+    """All instructions that `text` satisfies whose words are `allowed`: (kind, prompt, plain prompt, constraints)."""
+    # Mostly what the story is about, else any of its nouns.
+    count = collections.Counter(words_of(text)) if unit("salient " + key) < 0.6 else {}
+    nouns = sorted({w for w in words_of(text) if w in vocabulary.nouns and allowed(w)}, key=lambda w: (-min(count.get(w, 0), 3), unit(key + w)))
+    found = []
+    for n in (1, 2, 3):
+        if len(nouns) >= n:
+            words = nouns[:n]
+            prompt = instruction("words", key + str(n), {"words_are": words_are(words), "plain": plain_words(words)})
+            found.append((f"words{n}", *prompt, [{"type": "words", "words": words}]))
+    named = re.search(r"(" + "|".join(ANIMALS) + r"|boy|girl)(?:, | who was | )?(?:named|called) ([a-z]+)\b", text)
+    if named and allowed(named[2]) and named[2] in vocabulary.names:
+        kind, name = named[1], named[2]
+        found.append(("named", *instruction("named", key, {"kind": kind, "name": name}), [{"type": "words", "words": [kind, name]}]))
+    n_sentences = len(sentences_of(text))
+    if nouns and n_sentences <= 7:
+        n = min(7, max(3, n_sentences + (unit("room " + key) < 0.4)))
+        fields = {"word": nouns[0], "n": NUMBERS[n]}
+        found.append(("sentences", *instruction("sentences", key, fields), [{"type": "words", "words": [nouns[0]]}, {"type": "max_sentences", "n": n}]))
+    opening = sentences_of(text)[0].split()
+    n_words = 5 + int(unit("opening " + key) * 5)
+    if '"' not in " ".join(opening[:n_words]) and len(opening) > n_words + 1:
+        phrase = " ".join(opening[:n_words]).rstrip(",;:")
+        found.append(("starts", *instruction("starts", key, {"phrase": phrase}), [{"type": "starts_with", "text": phrase}]))
+    ending = sentences_of(text)[-1]
+    if '"' not in ending and 3 <= len(ending.split()) <= 10:
+        found.append(("ends", *instruction("ends", key, {"phrase": ending}), [{"type": "ends_with", "text": ending}]))
+    return found
+
+
+def asked_words(constraints):
+    words = []
+    for constraint in constraints:
+        words += constraint.get("words", []) + words_of(constraint.get("text", ""))
+    return words
+
+
+def satisfies(text, constraints):
+    tokens = set(words_of(text))
+    for c in constraints:
+        if c["type"] == "words" and not all(w in tokens for w in c["words"]):
+            return False
+        if c["type"] == "max_sentences" and len(sentences_of(text)) > c["n"]:
+            return False
+        if c["type"] == "starts_with" and not text.startswith(c["text"]):
+            return False
+        if c["type"] == "ends_with" and not text.endswith(c["text"]):
+            return False
+    return True
+
+
+def make_training(stories, vocabulary):
+    rows = []
+    for number, story in enumerate(stories):
+        text = short_story(story)
+        if text is None:
+            continue
+        for turn in range(2):
+            key = f"{number} {turn} "
+            options = [c for c in candidates(text, vocabulary, lambda w: w not in vocabulary.evaluation, key)
+                       if not set(asked_words(c[3])) & vocabulary.evaluation]
+            if not options:
+                continue
+            kind, prompt, _, constraints = choose(options, "kind " + key)
+            assert satisfies(text, constraints), (text, constraints)
+            rows.append({"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": text}]})
+    return rows
+
+
+def make_evaluation(stories, vocabulary):
+    """Instructions that a held-out story satisfies, each asking for a word of the evaluation's own."""
+    per_kind = collections.defaultdict(list)
+    for number, story in enumerate(stories):
+        text = short_story(story)
+        if text is None:
+            continue
+        for turn in range(4):
+            for kind, prompt, plain, constraints in candidates(text, vocabulary, lambda w: w in vocabulary.evaluation, f"eval {number} {turn} "):
+                if set(asked_words(constraints)) & vocabulary.evaluation and satisfies(text, constraints):
+                    per_kind[kind].append({"kind": kind, "prompt": prompt, "plain_prompt": plain, "constraints": constraints})
+    # Words alone need no story behind them: any nouns of the evaluation's own will do.
+    nouns = sorted(vocabulary.evaluation & vocabulary.nouns, key=lambda w: unit("eval noun " + w))
+    for kind, n in (("words2", 2), ("words3", 3)):
+        for i in range(0, len(nouns) - n, n):
+            words = nouns[i:i + n]
+            prompt, plain = instruction("words", f"extra {kind} {i}", {"words_are": words_are(words), "plain": plain_words(words)})
+            per_kind[kind].append({"kind": kind, "prompt": prompt, "plain_prompt": plain, "constraints": [{"type": "words", "words": words}]})
+    names = sorted(vocabulary.evaluation & vocabulary.names, key=lambda w: unit("eval name " + w))
+    for i, name in enumerate(names * 3):
+        kind = choose(ANIMALS + ["boy", "girl"], f"kind {name} {i}")
+        prompt, plain = instruction("named", f"extra {name} {i}", {"kind": kind, "name": name})
+        per_kind["named"].append({"kind": "named", "prompt": prompt, "plain_prompt": plain, "constraints": [{"type": "words", "words": [kind, name]}]})
+    rows = []
+    for kind, n in N_EVAL.items():
+        unique = list({str(row["constraints"]): row for row in per_kind[kind]}.values())
+        unique.sort(key=lambda row: unit("order " + row["prompt"]))
+        rows += unique[:n]
+        print(f"  {kind}: {len(unique)} possible, {min(n, len(unique))} taken")
+    return [{"key": f"{row['kind']}-{i:03d}", **row} for i, row in enumerate(rows)]
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    train = [row["text"] for row in read_jsonl_gz(folder / "stories_train.jsonl.gz")]
+    test = [row["text"] for row in read_jsonl_gz(folder / "stories_held_out.jsonl.gz")]
+    vocabulary = Vocabulary(train)
+    rows = make_training(train, vocabulary)
+    evaluation = make_evaluation(test, vocabulary)
+    asked = set()
+    for row in rows:
+        asked |= set(words_of(row["messages"][0]["content"]))
+    for row in evaluation:
+        assert set(asked_words(row["constraints"])) & vocabulary.evaluation
+    assert not asked & vocabulary.evaluation, sorted(asked & vocabulary.evaluation)
+    write_jsonl_gz(folder / "instructions_train.jsonl.gz", rows)
+    (folder / "instructions_eval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in evaluation))
+    words = [sorted(vocabulary.evaluation & group) for group in (vocabulary.nouns, vocabulary.names)]
+    (folder / "evaluation_words.txt").write_text("# Words that no training instruction asks for: nouns, then names.\n" + "\n".join(" ".join(w) for w in words) + "\n")
+    print(f"{len(vocabulary.nouns)} nouns, {len(vocabulary.names)} names, {len(vocabulary.evaluation)} of them for the evaluation only; "
+          f"{len(rows)} training instructions, {len(evaluation)} evaluation instructions")
+
+
+if __name__ == "__main__":
+    main()
