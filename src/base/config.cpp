@@ -90,6 +90,9 @@ toml::table parse_toml(std::string_view text, const std::string& where) {
                  .what = fmt::format("not valid TOML: {}", e.description()),
                  .where = fmt::format("{}:{}", where, e.source().begin.line),
                  .fix = "repair that line"});
+  } catch (const std::logic_error& e) {
+    throw Error({.kind = ErrorKind::kConfig, .what = fmt::format("not valid TOML: {}", e.what()), .where = where,
+                 .fix = "look for a key or section header with characters that need quotes"});
   }
 }
 
@@ -103,7 +106,7 @@ void apply_override(toml::table& table, const std::string& assignment) {
   toml::table parsed;
   try {
     parsed = toml::parse("value = " + value);
-  } catch (const toml::parse_error&) {
+  } catch (const std::exception&) {
     parsed = toml::table{{"value", value}};
   }
 

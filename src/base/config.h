@@ -12,6 +12,16 @@
 // Kinds of member: bool, int64_t, double, std::string, std::vector of those, a struct with `visit` (a [section]),
 // a std::vector of such structs (an [[array]] of sections).
 
+#include <stdexcept>
+
+namespace temper::detail {
+inline void toml_expect(bool condition) {
+  if (!condition) throw std::logic_error("unexpected character");
+}
+}  // namespace temper::detail
+/// The library asserts on some malformed text ("[[?a]]"); that is the user's mistake, not ours.
+#define TOML_ASSERT(condition) ::temper::detail::toml_expect(static_cast<bool>(condition))
+
 #include <fmt/format.h>
 
 #include <cmath>

@@ -79,5 +79,10 @@ TEST(Config, RenderedTomlReadsBackEqual) {
   EXPECT_EQ(back.inner.rate, 1e-8);
 }
 
+// Found by fuzzing: the library asserts on these.
+TEST(ParseToml, RefusesHeadersThatStartWithNoKey) {
+  for (const char* text : {"[[?a]]", "[?a]", "a = 1\n[[?ources]]\n"}) EXPECT_ERROR(parse_toml(text, "x.toml"), ErrorKind::kConfig, "not valid TOML");
+}
+
 }  // namespace
 }  // namespace temper

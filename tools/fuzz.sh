@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Runs the fuzz targets of tests/fuzz under libFuzzer and AddressSanitizer.  usage: tools/fuzz.sh [SECONDS_EACH] [NAME...]
+# A target's second line lists the sources it needs ("// fuzz sources: ..."); seeds lie in tests/fuzz/seeds/NAME if there are any.
+# Exits 1 at the first finding; the input that caused it is in build-fuzz/.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+seconds=${1:-120}
+[ $# -eq 0 ] || shift
+command -v clang++ >/dev/null || { echo "fuzz: clang++ is missing; fix: apt-get install -y clang" >&2; exit 1; }
+out=build-fuzz
+mkdir -p "$out"
+names=("$@")
+[ ${#names[@]} -gt 0 ] || for file in tests/fuzz/*_fuzz.cpp; do names+=("$(basename "$file" _fuzz.cpp)"); done
+for name in "${names[@]}"; do
+  target=tests/fuzz/${name}_fuzz.cpp
+  sources=$(sed -n 's|^// fuzz sources: ||p' "$target")
+  # shellcheck disable=SC2086
+  clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -DFMT_HEADER_ONLY -DTEMPER_DEBUG -Isrc -include tests/fuzz/source_location.h \
+    "$target" $sources -o "$out/$name" $(pkg-config --cflags --libs libzstd libxxhash libpcre2-8) -lz -pthread
+  mkdir -p "$out/corpus-$name"
+  seeds=()
+  [ ! -d "tests/fuzz/seeds/$name" ] || seeds=("tests/fuzz/seeds/$name")
+  TEMPER_LOG=warn "$out/$name" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -artifact_prefix="$out/$name-" -print_final_stats=1 \
+    "$out/corpus-$name" "${seeds[@]}" >"$out/$name.log" 2>&1 || { tail -40 "$out/$name.log"; echo "fuzz $name: FINDING (log $out/$name.log)"; exit 1; }
+  echo "fuzz $name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$out/$name.log") runs in $seconds s, no finding"
+done
