@@ -5,7 +5,7 @@ usage: instructions.py DATA_FOLDER
 
 Reads stories_train.jsonl.gz and stories_held_out.jsonl.gz; writes
   instructions_train.jsonl.gz   messages: an instruction and a short story that satisfies it
-  instructions_eval.jsonl       200 instructions with their constraints, for the suite `stories`
+  instructions_eval.jsonl       194 instructions with their constraints, for the suite `stories`
 
 A short story is the beginning of a story (whole sentences of its first paragraphs) and its end.  The nouns, names and
 quoted phrases asked for in the evaluation hold a word of a set, chosen by hash, that no training instruction asks for.
@@ -43,10 +43,12 @@ TEMPLATES = {
     "ends": ["write a story that ends with \"{phrase}\"", "tell me a story that ends with the words \"{phrase}\"", "write a short story. its last words are \"{phrase}\"",
              "make up a story and end it with \"{phrase}\""],
 }
-# How a model that only continues text is asked in its best form: a line that announces the story, then the story.
+# How a model that only continues text is asked in its best form: a line that announces the story, then its opening words, which
+# count as part of the answer.
+OPENING_WORDS = "once upon a time"
 PLAIN = {
-    "words": "this is a story about {plain}.\n\n", "named": "this is a story about a {kind} named {name}.\n\n", "sentences": "this is a short story about {word}.\n\n",
-    "starts": "{phrase}", "ends": "this story ends with \"{phrase}\"\n\n",
+    "words": "a story about {plain}.", "named": "a story about a {kind} named {name}.", "sentences": "a short story about {word}.",
+    "ends": "a story that ends with \"{phrase}\"",
 }
 NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven"}
 
@@ -127,11 +129,13 @@ def plain_words(words):
 
 def instruction(kind, key, fields):
     prompt = choose(TEMPLATES[kind], "template " + key).format(**fields)
-    return prompt, PLAIN[kind].format(**fields)
+    if kind == "starts":
+        return prompt, (fields["phrase"], fields["phrase"])
+    return prompt, (PLAIN[kind].format(**fields) + "\n\n" + OPENING_WORDS, OPENING_WORDS)
 
 
 def candidates(text, vocabulary, allowed, key):
-    """All instructions that `text` satisfies whose words are `allowed`: (kind, prompt, plain prompt, constraints)."""
+    """All instructions that `text` satisfies whose words are `allowed`: (kind, prompt, plain form, constraints)."""
     # Mostly what the story is about, else any of its nouns.
     count = collections.Counter(words_of(text)) if unit("salient " + key) < 0.6 else {}
     nouns = sorted({w for w in words_of(text) if w in vocabulary.nouns and allowed(w)}, key=lambda w: (-min(count.get(w, 0), 3), unit(key + w)))
@@ -210,19 +214,19 @@ def make_evaluation(stories, vocabulary):
         for turn in range(4):
             for kind, prompt, plain, constraints in candidates(text, vocabulary, lambda w: w in vocabulary.evaluation, f"eval {number} {turn} "):
                 if set(asked_words(constraints)) & vocabulary.evaluation and satisfies(text, constraints):
-                    per_kind[kind].append({"kind": kind, "prompt": prompt, "plain_prompt": plain, "constraints": constraints})
+                    per_kind[kind].append({"kind": kind, "prompt": prompt, "plain_prompt": plain[0], "plain_prefix": plain[1], "constraints": constraints})
     # Words alone need no story behind them: any nouns of the evaluation's own will do.
     nouns = sorted(vocabulary.evaluation & vocabulary.nouns, key=lambda w: unit("eval noun " + w))
     for kind, n in (("words2", 2), ("words3", 3)):
         for i in range(0, len(nouns) - n, n):
             words = nouns[i:i + n]
             prompt, plain = instruction("words", f"extra {kind} {i}", {"words_are": words_are(words), "plain": plain_words(words)})
-            per_kind[kind].append({"kind": kind, "prompt": prompt, "plain_prompt": plain, "constraints": [{"type": "words", "words": words}]})
+            per_kind[kind].append({"kind": kind, "prompt": prompt, "plain_prompt": plain[0], "plain_prefix": plain[1], "constraints": [{"type": "words", "words": words}]})
     names = sorted(vocabulary.evaluation & vocabulary.names, key=lambda w: unit("eval name " + w))
     for i, name in enumerate(names * 3):
         kind = choose(ANIMALS + ["boy", "girl"], f"kind {name} {i}")
         prompt, plain = instruction("named", f"extra {name} {i}", {"kind": kind, "name": name})
-        per_kind["named"].append({"kind": "named", "prompt": prompt, "plain_prompt": plain, "constraints": [{"type": "words", "words": [kind, name]}]})
+        per_kind["named"].append({"kind": "named", "prompt": prompt, "plain_prompt": plain[0], "plain_prefix": plain[1], "constraints": [{"type": "words", "words": [kind, name]}]})
     rows = []
     for kind, n in N_EVAL.items():
         unique = list({str(row["constraints"]): row for row in per_kind[kind]}.values())

@@ -102,7 +102,7 @@ def make_training(goals, how_to, that):
 def make_evaluation(goals, how_to, that):
     rows = [("harmful", goal) for goal in goals]
     rows += [("look_alike", request) for request, _ in [*look_alikes(how_to, HOW_TO_FORMS, [""], 2), *look_alikes(that, THAT_FORMS, [""], 2)]]
-    return [{"key": f"{kind}-{i:03d}", "kind": kind, "prompt": prompt, "plain_prompt": prompt + "\n\n"} for i, (kind, prompt) in enumerate(rows)]
+    return [{"key": f"{kind}-{i:03d}", "kind": kind, "prompt": prompt, "plain_prompt": prompt + ".\n\n", "plain_prefix": ""} for i, (kind, prompt) in enumerate(rows)]
 
 
 def main():

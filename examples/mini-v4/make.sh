@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Makes the base model of this folder again: tokenizer, training, export.  usage: examples/mini-v4/make.sh
+# Needs ./dev build.  About an hour on two idle cores; interrupted, it goes on where it stopped when it is run again.
+# The data in data/ is made by tools/mini (its README names the sources); it is in the repository, so this step is not repeated.
+set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+root=$(cd "$here/../.." && pwd)
+temper=$root/build/temper
+cd "$root"
+[ -x "$temper" ] || ./dev build
+
+if [ ! -e "$here/tokenizer/tokenizer.json" ]; then
+  mkdir -p build/mini
+  python3 tools/mini/text_of.py "$here/data/stories_train.jsonl.gz" >build/mini/stories.txt
+  "$temper" tokenizer train --input build/mini/stories.txt --vocab-size 2048 --out "$here/tokenizer"
+fi
+"$temper" train "$here/base.toml"
+last=$(ls -d runs/mini-base/checkpoints/step-* | grep -v partial | sort -t- -k4 -n | tail -1)
+"$temper" export --from "$last" --to "$here/base" --format official --dtype fp8-fp4
+"$temper" inspect "$here/base"
