@@ -15,7 +15,7 @@
 #include <stdexcept>
 
 namespace temper::detail {
-inline void toml_expect(bool condition) {
+constexpr void toml_expect(bool condition) {
   if (!condition) throw std::logic_error("unexpected character");
 }
 }  // namespace temper::detail
