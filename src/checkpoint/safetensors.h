@@ -36,6 +36,7 @@ class SafetensorsFile {
   Tensor tensor(const StoredTensor& tensor) const;
   /// Its pages leave the resident set; they are read again when touched.
   void release(const StoredTensor& tensor) const { map_->release(tensor.offset, tensor.bytes); }
+  void release(uint64_t offset, uint64_t n_bytes) const { map_->release(offset, n_bytes); }
 
  private:
   std::shared_ptr<const MappedFile> map_;

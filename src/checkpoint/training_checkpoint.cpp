@@ -1,6 +1,7 @@
 #include "checkpoint/training_checkpoint.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -52,6 +53,15 @@ std::string piece_name(const CheckpointTensor& tensor) {
 
 std::span<const std::byte> bytes_of(const Tensor& packed) {
   return {static_cast<const std::byte*>(packed.const_data_ptr()), packed.nbytes()};
+}
+
+// A view of mapped bytes; a copy if they do not lie on a multiple of the element's size.
+Tensor view_of(std::span<const std::byte> bytes, const std::vector<int64_t>& shape, StoredDtype dtype) {
+  const at::TensorOptions options = at::TensorOptions().dtype(scalar_type_of(dtype));
+  if (reinterpret_cast<uintptr_t>(bytes.data()) % stored_dtype_bytes(dtype) == 0) return at::from_blob(const_cast<std::byte*>(bytes.data()), shape, options);
+  Tensor copy = at::empty(shape, options);
+  std::memcpy(copy.data_ptr(), bytes.data(), bytes.size());
+  return copy;
 }
 
 // The part of `piece` inside the box [start, start + shape), as ranges of both; false if there is none.
@@ -242,7 +252,10 @@ const ManifestTensor& TrainingCheckpoint::entry(const std::string& name) const {
 
 std::span<const std::byte> TrainingCheckpoint::piece_bytes(const ManifestTensor& tensor, const ManifestPiece& piece) const {
   const auto bytes = maps_.at(piece.file)->bytes().subspan(piece.offset, piece.bytes);
+  const std::lock_guard lock(mutex_);
+  if (checked_.contains(&piece)) return bytes;
   if (xxh3_of(bytes) != piece.xxh3) broken(fmt::format("the bytes of {} do not have the digest of the manifest", tensor.name), (folder_ / piece.file).string());
+  checked_.insert(&piece);
   return bytes;
 }
 
@@ -267,12 +280,7 @@ Tensor TrainingCheckpoint::tensor_box(const std::string& name, at::IntArrayRef s
   for (const ManifestPiece& piece : found.pieces) {
     if (!intersect(piece, start, shape, ranges)) continue;
     const auto bytes = piece_bytes(found, piece);
-    if (piece.shape == shape.vec() && found.pieces.size() == 1) {
-      std::memcpy(box.data_ptr(), bytes.data(), bytes.size());
-      break;
-    }
-    Tensor from = at::empty(piece.shape, options), into = box;
-    std::memcpy(from.data_ptr(), bytes.data(), bytes.size());
+    Tensor from = view_of(bytes, piece.shape, found.dtype), into = box;
     for (size_t d = 0; d < ranges.size(); ++d) {
       from = from.narrow(static_cast<int64_t>(d), ranges[d][0], ranges[d][2]);
       into = into.narrow(static_cast<int64_t>(d), ranges[d][1], ranges[d][2]);

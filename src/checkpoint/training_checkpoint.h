@@ -18,8 +18,10 @@
 #include <atomic>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <thread>
+#include <unordered_set>
 
 #include "checkpoint/manifest.h"
 #include "checkpoint/safetensors.h"
@@ -110,6 +112,8 @@ class TrainingCheckpoint {
   Manifest manifest_;
   std::unordered_map<std::string, size_t> index_;
   std::unordered_map<std::string, std::unique_ptr<MappedFile>> maps_;
+  mutable std::mutex mutex_;
+  mutable std::unordered_set<const ManifestPiece*> checked_;   // whose digests were right: each is computed once
 };
 
 /// Complete checkpoints of a folder, by step, the newest last.  A missing folder has none.

@@ -1,0 +1,74 @@
+#include "checkpoint/weight_source.h"
+
+#include <algorithm>
+
+#include "checkpoint/model_folder_source.h"
+#include "checkpoint/training_checkpoint.h"
+
+namespace temper {
+namespace {
+
+constexpr int64_t kPartBytes = int64_t{64} << 20;
+constexpr int64_t kRowBlock = 128;   // parts begin where blocks of FP8 begin
+
+// The master weights of a training checkpoint.
+class TrainingCheckpointSource : public WeightSource {
+ public:
+  explicit TrainingCheckpointSource(const fs::path& folder) : checkpoint_(folder) {
+    path_ = folder;
+    config_ = parse_model_config(parse_json(checkpoint_.file("config.json"), (folder / "config.json").string(), ErrorKind::kCheckpoint), (folder / "config.json").string());
+    for (TensorRow& row : tensor_map(config_)) {
+      if (checkpoint_.find(stored_name(row))) {
+        rows_.push_back(std::move(row));
+      } else if (row.layer >= config_.n_layers) {
+        mtp_missing_ = true;
+      } else {
+        checkpoint_.tensor(stored_name(row));   // throws: it is missing
+      }
+    }
+    for (const TensorRow& row : rows_) {
+      const ManifestTensor& stored = *checkpoint_.find(stored_name(row));
+      if (stored.shape != row.shape)
+        throw Error({.kind = ErrorKind::kCheckpoint,
+                     .what = stored.name + " is " + shape_text(stored.shape) + ", the model needs " + shape_text(row.shape),
+                     .where = folder.string(),
+                     .fix = "the checkpoint's config.json does not belong to it: use an earlier checkpoint"});
+    }
+  }
+
+  at::ScalarType exact_dtype(const TensorRow& row) const override { return scalar_type_of(checkpoint_.find(stored_name(row))->dtype); }
+  Tensor read_rows(const TensorRow& row, int64_t begin, int64_t end) const override {
+    std::vector<int64_t> start(row.shape.size(), 0), shape = row.shape;
+    start[0] = begin;
+    shape[0] = end - begin;
+    return checkpoint_.tensor_box(stored_name(row), start, shape);
+  }
+  void release_rows(const TensorRow&, int64_t, int64_t) const override {}
+  std::optional<std::string> companion(const std::string& name) const override {
+    if (checkpoint_.has_file(name)) return checkpoint_.file(name);
+    return std::nullopt;
+  }
+
+ private:
+  static std::string stored_name(const TensorRow& row) { return std::string(kWeightPrefix) + row.name; }
+  TrainingCheckpoint checkpoint_;
+};
+
+}  // namespace
+
+void WeightSource::for_each_part(const TensorRow& row, const std::function<void(int64_t begin, const Tensor& rows)>& body) const {
+  const int64_t n_rows = row.shape[0], row_bytes = std::max<int64_t>(1, row.numel() / std::max<int64_t>(1, n_rows)) * 4;
+  const int64_t step = std::max<int64_t>(1, kPartBytes / row_bytes / kRowBlock) * kRowBlock;
+  for (int64_t begin = 0; begin < n_rows; begin += step) {
+    const int64_t end = std::min(n_rows, begin + step);
+    body(begin, read_rows(row, begin, end));
+    release_rows(row, begin, end);
+  }
+}
+
+std::unique_ptr<WeightSource> open_weights(const fs::path& path) {
+  if (fs::exists(path / kManifestName)) return std::make_unique<TrainingCheckpointSource>(path);
+  return std::make_unique<ModelFolderSource>(path);
+}
+
+}  // namespace temper

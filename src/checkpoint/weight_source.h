@@ -1,0 +1,54 @@
+#pragma once
+// Where a model's weights come from: a model folder in any spelling and storage format, or a training checkpoint.
+// Every released tensor can be read in parts of some rows, so that no more than a part is in memory.
+
+#include <functional>
+#include <memory>
+
+#include "checkpoint/safetensors.h"
+#include "model/deepseek_v4/tensor_map.h"
+
+namespace temper {
+
+/// Const methods from any thread.
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+
+  const ModelConfig& config() const { return config_; }
+  /// The tensors that are there, in tensor-map order: all of the model, without MTP if mtp_missing().
+  const std::vector<TensorRow>& rows() const { return rows_; }
+  /// The config has MTP layers but the files have none of their tensors, as in checkpoints of transformers.
+  bool mtp_missing() const { return mtp_missing_; }
+  const fs::path& path() const { return path_; }
+
+  /// The smallest dtype that holds the stored values exactly: bf16 for FP8 and FP4 with E8M0 scales.
+  virtual at::ScalarType exact_dtype(const TensorRow& row) const = 0;
+  /// Rows [begin, end) of the tensor (of a vector: elements).  Block formats come dequantised in fp32, everything else in
+  /// its stored dtype, perhaps as a view of the file.
+  /// REQUIRES begin a multiple of 128.  Errors  kCheckpoint naming tensor and file, e.g. for NaN scales.
+  virtual Tensor read_rows(const TensorRow& row, int64_t begin, int64_t end) const = 0;
+  /// These rows' pages leave memory.
+  virtual void release_rows(const TensorRow& row, int64_t begin, int64_t end) const = 0;
+  /// A small file beside the weights (config.json, tokenizer.json), or nothing.
+  virtual std::optional<std::string> companion(const std::string& name) const = 0;
+
+  /// Calls body(begin, rows) for parts of about 64 MB, releasing each after it.
+  void for_each_part(const TensorRow& row, const std::function<void(int64_t begin, const Tensor& rows)>& body) const;
+
+ protected:
+  WeightSource() = default;
+  WeightSource(fs::path path, ModelConfig config) : config_(std::move(config)), path_(std::move(path)) {}
+
+  ModelConfig config_;
+  std::vector<TensorRow> rows_;
+  bool mtp_missing_ = false;
+  fs::path path_;
+};
+
+/// Opens a model folder (config.json and safetensors), or a training checkpoint `step-N`.  Checks every name, shape and
+/// dtype; nothing is read yet.
+/// Errors  kConfig for the config; kCheckpoint: unknown or missing tensors (named), wrong shapes, damaged files
+std::unique_ptr<WeightSource> open_weights(const fs::path& path);
+
+}  // namespace temper
