@@ -168,18 +168,33 @@ SafetensorsFileWriter::SafetensorsFileWriter(const fs::path& path, std::vector<S
   file_.write(render_safetensors_header(tensors_, metadata));
 }
 
+namespace {
+[[noreturn]] void not_declared(const std::string& name, const Tensor& value, const std::string& declared) {
+  throw Error({.kind = ErrorKind::kInternal,
+               .what = fmt::format("{} ({} {}) is written, declared was {}", name, dtype_name(value.scalar_type()), shape_text(value.sizes()), declared),
+               .where = "safetensors writer",
+               .fix = "please report this"});
+}
+}  // namespace
+
 void SafetensorsFileWriter::write(const std::string& name, const Tensor& value) {
-  const bool declared = next_ < tensors_.size() && tensors_[next_].name == name && scalar_type_of(tensors_[next_].dtype) == value.scalar_type() &&
-                        value.sizes() == at::IntArrayRef(tensors_[next_].shape);
-  if (!declared)
-    throw Error({.kind = ErrorKind::kInternal,
-                 .what = fmt::format("{} ({} {}) is written, declared was {}", name, dtype_name(value.scalar_type()), shape_text(value.sizes()),
-                                     next_ < tensors_.size() ? tensors_[next_].name : "nothing more"),
-                 .where = "safetensors writer",
-                 .fix = "please report this"});
-  const Tensor packed = value.contiguous();
-  file_.write(std::span(static_cast<const std::byte*>(packed.const_data_ptr()), tensors_[next_].bytes));
+  if (next_ >= tensors_.size() || value.sizes() != at::IntArrayRef(tensors_[next_].shape) || part_bytes_ > 0)
+    not_declared(name, value, next_ < tensors_.size() ? tensors_[next_].name : "nothing more");
+  write_part(name, value);
+}
+
+void SafetensorsFileWriter::write_part(const std::string& name, const Tensor& rows) {
+  if (next_ >= tensors_.size()) not_declared(name, rows, "nothing more");
+  const StoredTensor& tensor = tensors_[next_];
+  const bool same_rows = rows.dim() == static_cast<int64_t>(tensor.shape.size()) && (rows.dim() == 0 || rows.sizes().slice(1) == at::IntArrayRef(tensor.shape).slice(1));
+  if (tensor.name != name || scalar_type_of(tensor.dtype) != rows.scalar_type() || !same_rows || rows.nbytes() > tensor.bytes - part_bytes_)
+    not_declared(name, rows, tensor.name);
+  const Tensor packed = rows.contiguous();
+  file_.write(std::span(static_cast<const std::byte*>(packed.const_data_ptr()), packed.nbytes()));
+  part_bytes_ += packed.nbytes();
+  if (part_bytes_ < tensor.bytes) return;
   ++next_;
+  part_bytes_ = 0;
 }
 
 void SafetensorsFileWriter::finish() {
@@ -213,6 +228,7 @@ SafetensorsFolderWriter::SafetensorsFolderWriter(const fs::path& folder, std::ve
     }
     shards_.back().push_back(std::move(tensor));
     bytes += size;
+    data_bytes_ += size;
   }
 }
 
@@ -237,16 +253,17 @@ void SafetensorsFolderWriter::next_shard() {
   }
   if (shard_ < shards_.size())
     writer_ = std::make_unique<SafetensorsFileWriter>(partial_ / shard_name(shard_, shards_.size()), shards_[shard_], options_.metadata);
-  written_ = 0;
 }
 
-void SafetensorsFolderWriter::write(const std::string& name, const Tensor& value) {
-  if (!writer_ || written_ == shards_[shard_].size()) next_shard();
-  if (!writer_)
-    throw Error({.kind = ErrorKind::kInternal, .what = name + " is written, nothing more was declared", .where = "safetensors writer", .fix = "please report this"});
-  writer_->write(name, value);
-  ++written_;
+// The writer of the shard in which the next tensor lies.
+SafetensorsFileWriter& SafetensorsFolderWriter::writer_for(const std::string& name) {
+  if (!writer_ || writer_->n_complete() == shards_[shard_].size()) next_shard();
+  if (writer_) return *writer_;
+  throw Error({.kind = ErrorKind::kInternal, .what = name + " is written, nothing more was declared", .where = "safetensors writer", .fix = "please report this"});
 }
+
+void SafetensorsFolderWriter::write(const std::string& name, const Tensor& value) { writer_for(name).write(name, value); }
+void SafetensorsFolderWriter::write_part(const std::string& name, const Tensor& rows) { writer_for(name).write_part(name, rows); }
 
 void SafetensorsFolderWriter::write_file(const std::string& name, std::string_view content) { write_file_atomic(partial_ / name, content); }
 
@@ -255,15 +272,13 @@ void SafetensorsFolderWriter::finish() {
   if (shard_ != shards_.size())
     throw Error({.kind = ErrorKind::kInternal, .what = "declared shards were not written", .where = folder_.string(), .fix = "please report this"});
   if (shards_.size() > 1) {
-    uint64_t total = 0;
     std::string map;
     for (size_t s = 0; s < shards_.size(); ++s) {
       for (const StoredTensor& tensor : shards_[s]) {
-        total += *element_count(tensor.shape) * stored_dtype_bytes(tensor.dtype);
         map += fmt::format("{}\n    {}: \"{}\"", map.empty() ? "" : ",", nlohmann::json(tensor.name).dump(), shard_name(s, shards_.size()));
       }
     }
-    write_file(kIndexName, fmt::format("{{\n  \"metadata\": {{\"total_size\": {}}},\n  \"weight_map\": {{{}\n  }}\n}}\n", total, map));
+    write_file(kIndexName, fmt::format("{{\n  \"metadata\": {{\"total_size\": {}}},\n  \"weight_map\": {{{}\n  }}\n}}\n", data_bytes_, map));
   }
   sync_folder(partial_);
   std::error_code error;

@@ -83,6 +83,9 @@ class SafetensorsFileWriter {
   SafetensorsFileWriter(const fs::path& path, std::vector<StoredTensor> tensors, const std::map<std::string, std::string>& metadata);
   /// The next tensor.  Error{kInternal} unless name, dtype and shape are those declared.
   void write(const std::string& name, const Tensor& value);
+  /// Some rows of the next tensor; the parts of one tensor follow each other until it is complete.
+  void write_part(const std::string& name, const Tensor& rows);
+  size_t n_complete() const { return next_; }
   /// Flushes to the disk and gives the file its name.  Error{kInternal} if tensors are missing.
   void finish();
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
@@ -90,6 +93,7 @@ class SafetensorsFileWriter {
  private:
   std::vector<StoredTensor> tensors_;
   size_t next_ = 0;
+  uint64_t part_bytes_ = 0;   // of tensors_[next_] that are written
   FileWriter file_;
 };
 
@@ -109,18 +113,24 @@ class SafetensorsFolderWriter {
 
   /// The next tensor, in the declared order.
   void write(const std::string& name, const Tensor& value);
+  /// Some rows of the next tensor, as SafetensorsFileWriter::write_part.
+  void write_part(const std::string& name, const Tensor& rows);
+  uint64_t data_bytes() const { return data_bytes_; }   // of all declared tensors
+  size_t n_files() const { return shards_.size(); }
   /// A further file of the folder, e.g. config.json.
   void write_file(const std::string& name, std::string_view content);
   void finish();
 
  private:
   void next_shard();
+  SafetensorsFileWriter& writer_for(const std::string& name);
 
   fs::path folder_, partial_;
   Options options_;
   std::vector<std::vector<StoredTensor>> shards_;
-  size_t shard_ = 0, written_ = 0;
+  size_t shard_ = 0;
   std::unique_ptr<SafetensorsFileWriter> writer_;
+  uint64_t data_bytes_ = 0;
   bool finished_ = false;
 };
 

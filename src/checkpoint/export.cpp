@@ -1,0 +1,198 @@
+#include "checkpoint/export.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <regex>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "kernels/quant.h"
+
+namespace temper {
+namespace {
+
+constexpr const char* kCompanions[] = {"tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json",
+                                       "added_tokens.json", "generation_config.json", "chat_template.jinja"};
+
+ModelConfig target_config(const ModelConfig& source, ExportDtype dtype) {
+  ModelConfig config = source;
+  config.quantized = dtype == ExportDtype::kFp8Fp4;
+  config.scales_are_e8m0 = true;
+  if (config.quantized && config.expert_dtype == ExpertDtype::kBf16) config.expert_dtype = ExpertDtype::kFp4;
+  return config;
+}
+
+bool is_block_format(StoredFormat stored) { return stored == StoredFormat::kFp8Block128 || stored == StoredFormat::kFp4Block32; }
+
+// The dtype of a tensor without blocks.
+at::ScalarType plain_dtype(const WeightSource& source, const TensorRow& row, ExportDtype dtype) {
+  if (row.stored == StoredFormat::kI64) return at::kLong;
+  if (dtype == ExportDtype::kExact) return source.exact_dtype(row);
+  if (dtype == ExportDtype::kFloat32) return at::kFloat;
+  return row.stored == StoredFormat::kF32 ? at::kFloat : at::kBFloat16;
+}
+
+// The source's rows with the target's storage formats, and the tensors to write.
+struct Plan {
+  std::vector<TensorRow> rows;
+  std::vector<StoredTensor> tensors;
+};
+
+Plan plan_of(const WeightSource& source, const ModelConfig& target, ExportDtype dtype) {
+  Plan plan;
+  std::vector<TensorRow> wanted = tensor_map(target);
+  size_t next = 0;
+  for (const TensorRow& row : source.rows()) {
+    while (wanted.at(next).name != row.name) ++next;   // both are in tensor-map order; the source may lack MTP
+    plan.rows.push_back(std::move(wanted[next]));
+    const TensorRow& to = plan.rows.back();
+    if (!is_block_format(to.stored)) {
+      plan.tensors.push_back({.name = to.name, .dtype = stored_dtype_of(plain_dtype(source, to, dtype)), .shape = to.shape});
+      continue;
+    }
+    const bool fp4 = to.stored == StoredFormat::kFp4Block32;
+    if (fp4 && to.shape[1] % 2 != 0)
+      throw Error({.kind = ErrorKind::kConfig,
+                   .what = fmt::format("{} [{}] has an odd number of columns: FP4 stores two in a byte", to.name, fmt::join(to.shape, ", ")),
+                   .where = source.path().string(),
+                   .fix = "export with --dtype bf16"});
+    plan.tensors.push_back({.name = to.name, .dtype = fp4 ? StoredDtype::kI8 : StoredDtype::kF8_E4M3, .shape = to.stored_shape()});
+    plan.tensors.push_back({.name = *to.scale_name(), .dtype = StoredDtype::kF8_E8M0, .shape = to.scale_shape()});
+  }
+  return plan;
+}
+
+// config.json: the source's own where it is in the released form, so that keys we do not use survive.
+std::string config_text(const WeightSource& source, const ModelConfig& target, ExportDtype dtype) {
+  const Json ours = to_json(target);
+  Json json = ours;
+  if (const auto original = source.companion("config.json")) {
+    Json found = parse_json(*original, (source.path() / "config.json").string(), ErrorKind::kConfig);
+    if (found.contains("compress_ratios") && found.contains("hidden_size")) json = std::move(found);
+  }
+  json["torch_dtype"] = dtype == ExportDtype::kFloat32 ? "float32" : "bfloat16";
+  json.erase("dtype");
+  for (const char* key : {"quantization_config", "expert_dtype"}) {
+    if (ours.contains(key)) json[key] = ours[key];
+    else json.erase(key);
+  }
+  return json.dump(2) + "\n";
+}
+
+class Exporter {
+ public:
+  Exporter(const WeightSource& source, SafetensorsFolderWriter& writer, ExportReport& report, ExportDtype dtype)
+      : source_(source), writer_(writer), report_(report), dtype_(dtype) {}
+
+  void write(const TensorRow& row) {
+    rounded_ = false;
+    if (is_block_format(row.stored)) blocks(row);
+    else plain(row);
+    report_.n_rounded += rounded_;
+  }
+
+ private:
+  void plain(const TensorRow& row) {
+    const at::ScalarType to = plain_dtype(source_, row, dtype_);
+    source_.for_each_part(row, [&](int64_t, const Tensor& part) {
+      const Tensor value = part.to(to);
+      if (to != part.scalar_type()) compare(value, part);
+      writer_.write_part(row.name, value);
+    });
+  }
+
+  void blocks(const TensorRow& row) {
+    const bool fp4 = row.stored == StoredFormat::kFp4Block32;
+    std::vector<Tensor> scales;
+    source_.for_each_part(row, [&](int64_t, const Tensor& part) {
+      const Quantized q = fp4 ? quantize_fp4_block(part) : quantize_fp8_block(part);
+      if (q.n_bad > 0)
+        throw Error({.kind = ErrorKind::kNumerics,
+                     .what = fmt::format("{} has values that are not finite in {} blocks", row.name, q.n_bad),
+                     .where = source_.path().string(),
+                     .fix = "export an earlier checkpoint of this run"});
+      if (!rounded_) compare((fp4 ? dequantize_fp4_block(q.codes, q.scales) : dequantize_fp8_block(q.codes, q.scales)).value, part);
+      writer_.write_part(row.name, q.codes);
+      scales.push_back(q.scales.view(at::kByte));
+    });
+    writer_.write(*row.scale_name(), at::cat(scales, 0).view(at::ScalarType::Float8_e8m0fnu));
+  }
+
+  // Both widened to what holds them exactly.
+  void compare(const Tensor& written, const Tensor& value) {
+    const auto wide = value.scalar_type() == at::kDouble ? at::kDouble : value.scalar_type() == at::kLong ? at::kLong : at::kFloat;
+    rounded_ = rounded_ || !at::equal(written.to(wide), value.to(wide));
+  }
+
+  const WeightSource& source_;
+  SafetensorsFolderWriter& writer_;
+  ExportReport& report_;
+  ExportDtype dtype_;
+  bool rounded_ = false;
+};
+
+}  // namespace
+
+ExportDtype parse_export_dtype(const std::string& name) {
+  if (name == "exact") return ExportDtype::kExact;
+  if (name == "bf16") return ExportDtype::kBf16;
+  if (name == "float32") return ExportDtype::kFloat32;
+  if (name == "fp8-fp4") return ExportDtype::kFp8Fp4;
+  throw Error({.kind = ErrorKind::kConfig, .what = fmt::format("\"{}\" is no dtype of an export", name), .where = "--dtype", .fix = "use bf16, fp8-fp4, float32 or exact"});
+}
+
+std::vector<std::string> transformers_obstacles(const ModelConfig& config) {
+  std::vector<std::string> obstacles;
+  const auto add = [&](std::string text) {
+    if (std::find(obstacles.begin(), obstacles.end(), text) == obstacles.end()) obstacles.push_back(std::move(text));
+  };
+  static const std::regex number("\\.[0-9]+\\.");
+  const auto fits = [](int64_t size) { return size <= 128 || size % 128 == 0; };
+  for (const TensorRow& row : tensor_map(config)) {
+    if (row.layer >= config.n_layers) continue;   // it ignores MTP
+    const auto name = [&] { return std::regex_replace(row.name, number, ".*."); };
+    if (row.stored == StoredFormat::kFp8Block128 && (!fits(row.shape[0]) || !fits(row.shape[1])))
+      add(fmt::format("{} [{}]: FP8 sizes must be at most 128 or multiples of 128", name(), fmt::join(row.shape, ", ")));
+    if (row.stored == StoredFormat::kFp4Block32 && row.shape[1] % 32 != 0)
+      add(fmt::format("{} [{}]: FP4 inputs must be multiples of 32", name(), fmt::join(row.shape, ", ")));
+  }
+  // It computes the rotary dims as int(head_dim * (rope_head_dim / head_dim)).
+  const double fraction = static_cast<double>(config.rope_head_dim) / static_cast<double>(config.head_dim);
+  if (const auto theirs = static_cast<int64_t>(static_cast<double>(config.head_dim) * fraction); theirs != config.rope_head_dim)
+    add(fmt::format("head_dim {} with {} rotary dims: it would rotate {}", config.head_dim, config.rope_head_dim, theirs));
+  return obstacles;
+}
+
+ExportReport export_model(const WeightSource& source, const fs::path& to, const ExportOptions& options) {
+  const WhileDoing work(fmt::format("exporting {} to {}", source.path().string(), to.string()));
+  const ModelConfig target = target_config(source.config(), options.dtype);
+  Plan plan = plan_of(source, target, options.dtype);
+  ExportReport report;
+  report.n_tensors = static_cast<int64_t>(plan.tensors.size());
+  report.mtp_missing = source.mtp_missing();
+  report.transformers_obstacles = transformers_obstacles(target);
+
+  SafetensorsFolderWriter writer(to, std::move(plan.tensors), {.max_shard_bytes = options.max_shard_bytes});
+  report.data_bytes = writer.data_bytes();
+  report.n_files = static_cast<int64_t>(writer.n_files());
+  Exporter exporter(source, writer, report, options.dtype);
+  for (const TensorRow& row : plan.rows) {
+    check_interrupt();
+    exporter.write(row);
+  }
+  writer.write_file("config.json", config_text(source, target, options.dtype));
+  for (const char* name : kCompanions) {
+    if (const auto content = source.companion(name)) {
+      writer.write_file(name, *content);
+      report.copied_files.emplace_back(name);
+    }
+  }
+  writer.finish();
+  return report;
+}
+
+}  // namespace temper
