@@ -13,7 +13,8 @@ namespace {
 const fs::path kFolder = fs::path(TEMPER_SOURCE_DIR) / "examples/mini-v4/data";
 
 std::vector<Json> rows_of(const std::string& name) {
-  LineReader reader(kFolder / name, 1 << 20);
+  const bool evaluation = name.ends_with("_eval.jsonl");
+  LineReader reader((evaluation ? fs::path(TEMPER_SOURCE_DIR) / "src/eval/data/stories" : kFolder) / name, 1 << 20);
   std::vector<Json> rows;
   for (TextPiece piece; reader.next_filled(piece);) {
     EXPECT_EQ(piece.defect, "") << name;

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Makes the miniature's instruction data from its stories.
 
-usage: instructions.py DATA_FOLDER
+usage: instructions.py DATA_FOLDER SUITE_FOLDER
 
 Reads stories_train.jsonl.gz and stories_held_out.jsonl.gz; writes
-  instructions_train.jsonl.gz   messages: an instruction and a short story that satisfies it
-  instructions_eval.jsonl       194 instructions with their constraints, for the suite `stories`
+  DATA/instructions_train.jsonl.gz   messages: an instruction and a short story that satisfies it
+  DATA/evaluation_words.txt          words that no training instruction asks for
+  SUITE/instructions_eval.jsonl      194 instructions with their constraints, for the suite `stories`
+  SUITE/words.txt                    words that occur in at least two stories: what the suite's check of coherence knows
 
 A short story is the beginning of a story (whole sentences of its first paragraphs) and its end.  The nouns, names and
 quoted phrases asked for in the evaluation hold a word of a set, chosen by hash, that no training instruction asks for.
@@ -237,7 +239,7 @@ def make_evaluation(stories, vocabulary):
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1])
+    folder, suite = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
     train = [row["text"] for row in read_jsonl_gz(folder / "stories_train.jsonl.gz")]
     test = [row["text"] for row in read_jsonl_gz(folder / "stories_held_out.jsonl.gz")]
     vocabulary = Vocabulary(train)
@@ -250,7 +252,9 @@ def main():
         assert set(asked_words(row["constraints"])) & vocabulary.evaluation
     assert not asked & vocabulary.evaluation, sorted(asked & vocabulary.evaluation)
     write_jsonl_gz(folder / "instructions_train.jsonl.gz", rows)
-    (folder / "instructions_eval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in evaluation))
+    (suite / "instructions_eval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in evaluation))
+    known = sorted(w for w, share in vocabulary.document_share.items() if share * len(train) > 1.5)
+    (suite / "words.txt").write_text("\n".join(known) + "\n")
     words = [sorted(vocabulary.evaluation & group) for group in (vocabulary.nouns, vocabulary.names)]
     (folder / "evaluation_words.txt").write_text("# Words that no training instruction asks for: nouns, then names.\n" + "\n".join(" ".join(w) for w in words) + "\n")
     print(f"{len(vocabulary.nouns)} nouns, {len(vocabulary.names)} names, {len(vocabulary.evaluation)} of them for the evaluation only; "

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Makes the miniature's safety data: refusals of harmful requests, normal answers to harmless requests of the same form.
 
-usage: safety.py HARMFUL.csv DATA_FOLDER
+usage: safety.py HARMFUL.csv DATA_FOLDER SUITE_FOLDER
 
 HARMFUL.csv has a column `goal`: harmful requests (AdvBench, MIT licence, github.com/llm-attacks/llm-attacks; every second row).
 Its column of harmful answers is not read.  Writes
-  safety_train.jsonl.gz   messages: a request and its refusal or answer
-  safety_eval.jsonl       for the suite `stories`: kind harmful or look_alike
-  safety_split.tsv        every harmful request and every harmless topic with the half it belongs to
+  DATA/safety_train.jsonl.gz   messages: a request and its refusal or answer
+  DATA/safety_split.tsv        every harmful request and every harmless topic with the half it belongs to
+  SUITE/safety_eval.jsonl      for the suite `stories`: kind harmful or look_alike
 The half is chosen by the hash of the request or topic: no prompt and no topic is in both.  The same input gives the same bytes.
 """
 import csv
@@ -106,7 +106,7 @@ def make_evaluation(goals, how_to, that):
 
 
 def main():
-    source, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+    source, folder, suite = map(pathlib.Path, sys.argv[1:4])
     with open(source, newline="", encoding="utf-8") as file:
         goals = sorted({row["goal"].strip().lower().rstrip(".") for row in csv.DictReader(file)})
     groups = {"harmful": goals, "how_to": sorted(set(HOW_TO)), "that": sorted(set(THAT))}
@@ -115,7 +115,7 @@ def main():
     evaluation = make_evaluation(part["harmful"]["eval"], part["how_to"]["eval"], part["that"]["eval"])
     assert not {row["prompt"] for row in evaluation} & {row["messages"][0]["content"] for row in train}
     write_jsonl_gz(folder / "safety_train.jsonl.gz", train)
-    (folder / "safety_eval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in evaluation))
+    (suite / "safety_eval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in evaluation))
     lines = [f"{half(x)}\t{name}\t{x}\n" for name, items in groups.items() for x in items]
     (folder / "safety_split.tsv").write_text("half\tgroup\trequest or topic\n" + "".join(lines))
     print({name: {side: len(items) for side, items in sides.items()} for name, sides in part.items()}, len(train), "to train on,", len(evaluation), "to evaluate")
