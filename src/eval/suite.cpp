@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "eval/ifeval/ifeval.h"
+#include "eval/safety/safety.h"
 
 namespace temper {
 namespace {
@@ -16,6 +17,7 @@ struct Row {
 // One row a suite, in the order of the help text.
 constexpr Row kSuites[] = {
     {"ifeval", make_ifeval},
+    {"safety", make_safety},
 };
 
 }  // namespace
