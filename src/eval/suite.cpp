@@ -5,7 +5,6 @@
 
 #include "eval/ifeval/ifeval.h"
 #include "eval/safety/safety.h"
-#include "eval/stories/stories.h"
 
 namespace temper {
 namespace {
@@ -19,7 +18,6 @@ struct Row {
 constexpr Row kSuites[] = {
     {"ifeval", make_ifeval},
     {"safety", make_safety},
-    {"stories", make_stories},
 };
 
 }  // namespace

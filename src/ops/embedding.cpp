@@ -1,10 +1,11 @@
 #include "ops/embedding.h"
 
-#include <ATen/ops/index_select.h>
+#include "kernels/gather_rows.h"
+
 
 namespace temper {
 
-Tensor embedding(const Tensor& token_ids, const Tensor& weight) { return at::index_select(weight, 0, token_ids); }
+Tensor embedding(const Tensor& token_ids, const Tensor& weight) { return gather_rows(weight, token_ids); }
 
 void embedding_backward(const Tensor& grad, const Tensor& token_ids, const Weight& weight) {
   expect_shape(grad, {token_ids.size(0), weight.value.size(1)}, "embedding.grad");

@@ -3,13 +3,13 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/index_select.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
 #include "kernels/cross_entropy.h"
+#include "kernels/gather_rows.h"
 #include "kernels/grouped_matmul.h"
 #include "tensor/batch.h"
 
@@ -28,8 +28,8 @@ struct TrainedRows {
   TrainedRows(const Tensor& all_hidden, const Tensor& all_targets, int64_t vocab_size) {
     expect_shape(all_targets, {all_hidden.size(0)}, "linear_cross_entropy.targets");
     rows = all_targets.is_meta() ? at::arange(all_targets.size(0), all_targets.options()) : all_targets.ne(kIgnoredLabel).nonzero().squeeze(-1);
-    hidden = rows.size(0) == all_hidden.size(0) ? all_hidden : at::index_select(all_hidden, 0, rows);
-    targets = at::index_select(all_targets, 0, rows);
+    hidden = rows.size(0) == all_hidden.size(0) ? all_hidden : gather_rows(all_hidden, rows);
+    targets = gather_rows(all_targets, rows);
     chunk = std::clamp<int64_t>(kChunkLogits / vocab_size, 16, 4096);
   }
 
@@ -74,7 +74,7 @@ TokenLogprobs linear_cross_entropy(const Tensor& hidden, const Tensor& head, con
 
 Tensor linear_cross_entropy_backward(const Tensor& grad_logprobs, const Tensor& hidden, const Weight& head, const Tensor& targets, const Tensor& lse) {
   const TrainedRows trained(hidden, targets, head.value.size(0));
-  const Tensor g = at::index_select(grad_logprobs, 0, trained.rows), trained_lse = at::index_select(lse, 0, trained.rows);
+  const Tensor g = gather_rows(grad_logprobs, trained.rows), trained_lse = gather_rows(lse, trained.rows);
   const Tensor grad_hidden = at::empty(trained.hidden.sizes(), hidden.options());
   trained.for_each_chunk([&](int64_t start, int64_t size) {
     const Tensor x = trained.hidden.narrow(0, start, size);
@@ -88,7 +88,7 @@ Tensor linear_cross_entropy_backward(const Tensor& grad_logprobs, const Tensor& 
 
 LinearCrossEntropyGrad linear_cross_entropy_with_grad(const Tensor& grad_logprobs, const Tensor& hidden, const Weight& head, const Tensor& targets) {
   const TrainedRows trained(hidden, targets, head.value.size(0));
-  const Tensor g = at::index_select(grad_logprobs, 0, trained.rows);
+  const Tensor g = gather_rows(grad_logprobs, trained.rows);
   const auto wide = hidden.options().dtype(accumulate_dtype(hidden.scalar_type()));
   const Tensor logprobs = at::empty({trained.rows.size(0)}, wide), lse = at::empty_like(logprobs);
   const Tensor grad_hidden = at::empty(trained.hidden.sizes(), hidden.options());

@@ -3,13 +3,14 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bincount.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/index_select.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "kernels/gather_rows.h"
 
 namespace temper {
 void check_tid2eid(const Tensor& tid2eid, int64_t n_routed_experts, const std::string& name) {
@@ -35,7 +36,7 @@ void check_tid2eid(const Tensor& tid2eid, int64_t n_routed_experts, const std::s
 Routing route(const Tensor& u, const Tensor& token_ids, const RouterWeights& weights, const RouterConfig& config) {
   expect_shape(weights.weight.value, {-1, u.size(1)}, "router.weight");
   const Tensor logits = at::matmul(to_accumulate(u), to_accumulate(weights.weight.value).t());      // [T, E]
-  const Tensor given = weights.tid2eid.defined() ? at::index_select(weights.tid2eid, 0, token_ids) : Tensor();
+  const Tensor given = weights.tid2eid.defined() ? gather_rows(weights.tid2eid, token_ids) : Tensor();
   const auto [expert_ids, row_weights] = kernel<RouteKernel>(u)(
       {.logits = logits, .bias = weights.bias, .expert_ids = given, .top_k = config.top_k, .routed_scale = config.routed_scale});
   return {logits, expert_ids, row_weights};
@@ -57,6 +58,7 @@ Tensor expert_counts(const Tensor& expert_ids, int64_t n_routed_experts) {
 }
 
 BalanceLoss balance_loss(const Routing& routing, const std::vector<int64_t>& document_lengths, double scale) {
+  if (routing.logits.is_meta()) return {at::empty({}, routing.logits.options().dtype(at::kDouble)), at::empty_like(routing.logits)};
   const int64_t E = routing.logits.size(1), K = routing.expert_ids.size(1);
   const Tensor scores = reference::router_scores(routing.logits);                           // [T, E]
   const Tensor z = scores.sum(-1, true);                                                             // [T, 1]

@@ -2,7 +2,8 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/index_select.h>
+
+#include "kernels/gather_rows.h"
 
 namespace temper {
 namespace {
@@ -55,11 +56,11 @@ Tensor LocalTokenDispatcher::combine(const RoutePlan& plan, const Tensor& rows, 
 }
 
 Tensor LocalTokenDispatcher::dispatch_weights(const RoutePlan& plan, const Tensor& weights) const {
-  return at::index_select(weights.flatten(), 0, plan.row2slot);
+  return gather_rows(weights.flatten(), plan.row2slot);
 }
 
 Tensor LocalTokenDispatcher::combine_weights(const RoutePlan& plan, const Tensor& row_values) const {
-  return at::index_select(row_values, 0, plan.slot2row).view({plan.n_tokens, plan.top_k});
+  return gather_rows(row_values, plan.slot2row).view({plan.n_tokens, plan.top_k});
 }
 
 }  // namespace temper

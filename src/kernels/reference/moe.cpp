@@ -6,13 +6,14 @@
 #include <ATen/ops/clamp_max.h>
 #include <ATen/ops/clamp_min.h>
 #include <ATen/ops/exp.h>
-#include <ATen/ops/index_select.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/softplus.h>
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
+
+#include "kernels/gather_rows.h"
 
 namespace temper::reference {
 namespace {
@@ -65,11 +66,11 @@ Tensor route_backward(const RouterBackwardArgs& args) {
 }
 
 Tensor dispatch(const RoutePlan& plan, const Tensor& x) {
-  return at::index_select(x, 0, plan.row2slot.div(plan.top_k, "floor"));
+  return ::temper::gather_rows(x, plan.row2slot.div(plan.top_k, "floor"));
 }
 
 Tensor combine(const RoutePlan& plan, const Tensor& rows, const Tensor& extra) {
-  const Tensor slots = at::index_select(rows, 0, plan.slot2row).view({plan.n_tokens, plan.top_k, rows.size(1)});
+  const Tensor slots = ::temper::gather_rows(rows, plan.slot2row).view({plan.n_tokens, plan.top_k, rows.size(1)});
   Tensor sum = to_accumulate(slots.select(1, 0));
   for (int64_t k = 1; k < plan.top_k; ++k) sum = sum + slots.select(1, k);
   if (extra.defined()) sum = sum + extra;
