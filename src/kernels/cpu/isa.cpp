@@ -9,6 +9,8 @@
 namespace temper {
 namespace {
 
+constexpr Isa kAllIsas[] = {Isa::kPlain, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16};   // better ones last
+
 bool cpu_has(Isa isa) {
 #if defined(__x86_64__)
   switch (isa) {
@@ -17,6 +19,7 @@ bool cpu_has(Isa isa) {
     case Isa::kAvx512:
       return cpu_has(Isa::kAvx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    case Isa::kAvx512Bf16: return cpu_has(Isa::kAvx512) && __builtin_cpu_supports("avx512bf16");
   }
 #endif
   return isa == Isa::kPlain;
@@ -26,7 +29,7 @@ Isa choose_isa() {
   const Isa best = available_isas().back();
   const char* wish = std::getenv("TEMPER_ISA");
   if (wish == nullptr || *wish == 0) return best;
-  for (const Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512}) {
+  for (const Isa isa : kAllIsas) {
     if (std::string_view(wish) != isa_name(isa)) continue;
     if (cpu_has(isa)) return isa;
     throw Error({.kind = ErrorKind::kConfig,
@@ -37,7 +40,7 @@ Isa choose_isa() {
   throw Error({.kind = ErrorKind::kConfig,
                .what = fmt::format("\"{}\" is not an instruction set", wish),
                .where = "environment variable TEMPER_ISA",
-               .fix = "use plain, avx2 or avx512"});
+               .fix = "use plain, avx2, avx512 or avx512bf16"});
 }
 
 Isa& current_isa() {
@@ -54,24 +57,16 @@ const char* isa_name(Isa isa) {
     case Isa::kPlain: return "plain";
     case Isa::kAvx2: return "avx2";
     case Isa::kAvx512: return "avx512";
+    case Isa::kAvx512Bf16: return "avx512bf16";
   }
   return "plain";
 }
 
 std::vector<Isa> available_isas() {
   std::vector<Isa> found;
-  for (const Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512})
+  for (const Isa isa : kAllIsas)
     if (cpu_has(isa)) found.push_back(isa);
   return found;
-}
-
-bool isa_has_bf16_dot() {
-#if defined(__x86_64__)
-  static const bool has = __builtin_cpu_supports("avx512bf16");
-  return has && isa() == Isa::kAvx512;
-#else
-  return false;
-#endif
 }
 
 ForceIsa::ForceIsa(Isa isa) : previous_(current_isa()) { current_isa() = isa; }

@@ -11,13 +11,11 @@
 
 namespace temper {
 
-/// The one in use: TEMPER_ISA=plain|avx2|avx512 from the environment, else the best of this CPU.
+/// The one in use: TEMPER_ISA=plain|avx2|avx512|avx512bf16 from the environment, else the best of this CPU.
 /// Error{kConfig} if the variable names something unknown or something this CPU lacks.
 Isa isa();
 const char* isa_name(Isa isa);
 std::vector<Isa> available_isas();
-/// The CPU multiplies bf16 pairs into fp32 (vdpbf16ps), and `isa()` is AVX-512.
-bool isa_has_bf16_dot();
 
 /// Tests run every kernel on every instruction set.  Not while kernels run.
 class ForceIsa {

@@ -13,7 +13,7 @@
 
 namespace temper {
 
-enum class Isa { kPlain, kAvx2, kAvx512 };
+enum class Isa { kPlain, kAvx2, kAvx512, kAvx512Bf16 };
 
 /// The one in use (../isa.h).
 Isa isa();
@@ -22,14 +22,16 @@ Isa isa();
 enum class Element { kFloat, kBFloat16, kDouble };
 
 #if defined(__x86_64__)
-#define TEMPER_ISA_FUNCTION(name, ...)           \
-  namespace cpu_plain { void name(__VA_ARGS__); } \
-  namespace cpu_avx2 { void name(__VA_ARGS__); }  \
-  namespace cpu_avx512 { void name(__VA_ARGS__); }
-#define TEMPER_ISA_PICK(name)                                       \
-  (::temper::isa() == ::temper::Isa::kAvx512 ? ::temper::cpu_avx512::name \
-   : ::temper::isa() == ::temper::Isa::kAvx2 ? ::temper::cpu_avx2::name   \
-                                             : ::temper::cpu_plain::name)
+#define TEMPER_ISA_FUNCTION(name, ...)            \
+  namespace cpu_plain { void name(__VA_ARGS__); }  \
+  namespace cpu_avx2 { void name(__VA_ARGS__); }   \
+  namespace cpu_avx512 { void name(__VA_ARGS__); } \
+  namespace cpu_avx512bf16 { void name(__VA_ARGS__); }
+#define TEMPER_ISA_PICK(name)                                                 \
+  (::temper::isa() == ::temper::Isa::kAvx512Bf16 ? ::temper::cpu_avx512bf16::name \
+   : ::temper::isa() == ::temper::Isa::kAvx512   ? ::temper::cpu_avx512::name     \
+   : ::temper::isa() == ::temper::Isa::kAvx2     ? ::temper::cpu_avx2::name       \
+                                                 : ::temper::cpu_plain::name)
 #else
 #define TEMPER_ISA_FUNCTION(name, ...) \
   namespace cpu_plain { void name(__VA_ARGS__); }

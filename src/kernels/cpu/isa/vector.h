@@ -69,6 +69,25 @@ inline Vec<float> load(const bf16* p) {
   const HalfLanesValue half = *reinterpret_cast<const HalfLanes*>(p);
   return __builtin_bit_cast(Vec<float>, __builtin_convertvector(half, FullLanes) << 16);
 }
+/// A vector of x as vectors of the sum's type; the first argument only says which.
+template <class S, class X>
+inline Vec<S> load_as(const S*, const X* x) { return load(x); }
+inline Vec<double> load_as(const double*, const float* x) {
+  Vec<double> v;
+  for (int i = 0; i < kLanes<double>; ++i) v[i] = x[i];
+  return v;
+}
+inline Vec<double> load_as(const double*, const bf16* x) {
+  Vec<double> v;
+  for (int i = 0; i < kLanes<double>; ++i) v[i] = to_float(x[i]);
+  return v;
+}
+inline Vec<float> load_as(const float*, const double* x) {
+  Vec<float> v;
+  for (int i = 0; i < kLanes<float>; ++i) v[i] = static_cast<float>(x[i]);
+  return v;
+}
+
 inline void store(float* p, Vec<float> v) { *reinterpret_cast<Lanes<float>::Unaligned*>(p) = v; }
 inline void store(double* p, Vec<double> v) { *reinterpret_cast<Lanes<double>::Unaligned*>(p) = v; }
 inline void store(bf16* p, Vec<float> v) {

@@ -1,0 +1,56 @@
+// Our matrix products against libtorch's in float64.
+
+#include "kernels/linear.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/matmul.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "kernels/cpu/isa.h"
+#include "support/tensors.h"
+
+namespace temper {
+namespace {
+
+using namespace test;
+
+struct Size {
+  int64_t T, O, I;
+};
+
+TEST(LinearKernel, AgreesWithFloat64ProductsOnEveryIsa) {
+  for (const Isa isa : available_isas())
+    for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kDouble})
+      for (const auto& [T, O, I] : {Size{1, 1, 1}, {3, 5, 7}, {9, 48, 16}, {70, 65, 33}, {130, 200, 301}, {5, 400, 2}, {257, 3, 128}}) {
+        const ForceIsa force(isa);
+        SCOPED_TRACE(fmt::format("{} {} T {} O {} I {}", isa_name(isa), dtype_name(dtype), T, O, I));
+        const Tensor x = random_tensor({T, I}, "x", dtype), w = random_tensor({O, I}, "w", dtype), grad_y = random_tensor({T, O}, "dy", dtype);
+        const Tensor wide_x = x.to(at::kDouble), wide_w = w.to(at::kDouble), wide_dy = grad_y.to(at::kDouble);
+        const double bound = dtype == at::kDouble ? kLinear.float64 : kLinear.float32;
+        const at::ScalarType wide = accumulate_dtype(dtype);
+
+        const Tensor product = at::matmul(wide_x, wide_w.t());
+        EXPECT_TRUE(close(kernel<LinearForward>(x)(x, w, wide), product, bound));
+        EXPECT_TRUE(close(kernel<LinearForward>(x)(x, w, dtype), product, pick(kLinear, dtype)));
+        EXPECT_EQ(kernel<LinearForward>(x)(x, w, dtype).scalar_type(), dtype);
+
+        const Tensor start = random_tensor({T, I}, "sum", wide), start_w = random_tensor({O, I}, "sum_w", wide);
+        for (const bool wide_gradient : {false, true}) {   // the compressor's gradients stay in fp32
+          const Tensor dy = wide_gradient ? grad_y.to(wide) : grad_y;
+          Tensor sum = start.clone(), grad_w = start_w.clone();
+          kernel<LinearGradInput>(x)(dy, w, sum);
+          kernel<LinearGradWeight>(x)(dy, x, grad_w);
+          EXPECT_TRUE(close(sum, start.to(at::kDouble) + at::matmul(wide_dy, wide_w), bound));
+          EXPECT_TRUE(close(grad_w, start_w.to(at::kDouble) + at::matmul(wide_dy.t(), wide_x), bound));
+        }
+      }
+}
+
+TEST(LinearKernel, TakesSlicesOfColumns) {
+  const Tensor all = random_tensor({20, 48}, "x"), w = random_tensor({10, 16}, "w"), x = all.narrow(1, 16, 16);
+  EXPECT_TRUE(same_bits(kernel<LinearForward>(x)(x, w, at::kFloat), kernel<LinearForward>(x)(x.contiguous(), w, at::kFloat)));
+}
+
+}  // namespace
+}  // namespace temper
