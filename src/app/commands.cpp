@@ -4,12 +4,14 @@ namespace temper {
 
 void add_eval_command(CLI::App& app, Action& action);
 void add_compare_command(CLI::App& app, Action& action);
+void add_report_command(CLI::App& app, Action& action);
 void add_tokenizer_command(CLI::App& app, Action& action);
 
 const std::vector<AddCommand>& all_commands() {
   static const std::vector<AddCommand> commands = {
       add_eval_command,
       add_compare_command,
+      add_report_command,
       add_tokenizer_command,
   };
   return commands;

@@ -1,0 +1,12 @@
+#pragma once
+#include <string>
+
+#include "base/files.h"
+
+namespace temper {
+
+/// HTML: answers of both evaluations to the same prompts, side by side, suite by suite.  Chosen by rule, not by taste: of each suite the
+/// first prompts (in the order of the suite) whose first metric got better, got worse, and stayed the same.
+std::string sample_pairs(const fs::path& before, const fs::path& after);
+
+}  // namespace temper
