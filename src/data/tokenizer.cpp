@@ -86,7 +86,7 @@ struct Tokenizer::State {
   uint64_t serial = next_serial();
 
   void encode_ordinary(std::string_view text, std::vector<int32_t>& ids) const;
-  void encode_with(const AddedTokenMatcher& matcher, std::string_view text, std::vector<int32_t>& ids) const;
+  void find_added(const AddedTokenMatcher& matcher, std::string_view text, size_t from, size_t to, std::vector<TextPart>& parts) const;
   void encode_piece(std::string_view piece, std::vector<int32_t>& ids) const;
   int32_t role_id(const std::optional<std::string>& content, const char* role) const;
 };
@@ -130,17 +130,17 @@ void Tokenizer::State::encode_ordinary(std::string_view text, std::vector<int32_
   }
 }
 
-void Tokenizer::State::encode_with(const AddedTokenMatcher& matcher, std::string_view text, std::vector<int32_t>& ids) const {
-  const auto encode_between = [&](std::string_view between) {
-    if (between.empty()) return;
-    if (&matcher == &first && !second.empty()) encode_with(second, between, ids);
-    else encode_ordinary(between, ids);
+void Tokenizer::State::find_added(const AddedTokenMatcher& matcher, std::string_view text, size_t from, size_t to, std::vector<TextPart>& parts) const {
+  const auto add_between = [&](size_t begin, size_t end) {
+    if (begin == end) return;
+    if (&matcher == &first && !second.empty()) find_added(second, text, begin, end, parts);
+    else parts.push_back({begin, end, -1});
   };
-  for (size_t at = 0; at < text.size();) {
-    const AddedTokenMatcher::Match match = matcher.find(text, at);
-    encode_between(text.substr(at, match.begin - at));
+  for (size_t at = from; at < to;) {
+    const AddedTokenMatcher::Match match = matcher.find(text.substr(0, to), at);
+    add_between(at, match.begin);
     if (match.id < 0) break;
-    ids.push_back(match.id);
+    parts.push_back({match.begin, match.end, match.id});
     at = match.end;
   }
 }
@@ -187,8 +187,17 @@ Tokenizer Tokenizer::from_file(TokenizerFile file) {
 std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
   std::vector<int32_t> ids;
   ids.reserve(text.size() / 3 + 1);
-  state_->encode_with(state_->first, text, ids);
+  for (const TextPart& part : find_added(text)) {
+    if (part.id >= 0) ids.push_back(part.id);
+    else state_->encode_ordinary(text.substr(part.begin, part.end - part.begin), ids);
+  }
   return ids;
+}
+
+std::vector<TextPart> Tokenizer::find_added(std::string_view text) const {
+  std::vector<TextPart> parts;
+  state_->find_added(state_->first, text, 0, text.size(), parts);
+  return parts;
 }
 
 std::vector<int32_t> Tokenizer::encode_ordinary(std::string_view text) const {
@@ -222,6 +231,11 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
 }
 
 int64_t Tokenizer::vocab_size() const { return static_cast<int64_t>(state_->file.tokens.size()); }
+
+std::optional<int32_t> Tokenizer::added_id(std::string_view content) const {
+  const auto found = state_->added2id.find(content);
+  return found == state_->added2id.end() ? std::nullopt : std::optional(found->second);
+}
 
 std::optional<int32_t> Tokenizer::id_of(std::string_view token) const {
   for (const IdOfText* map : {&state_->added2id, &state_->bytes2id}) {

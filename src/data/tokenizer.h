@@ -15,6 +15,12 @@ namespace temper {
 
 struct TokenizerFile;
 
+/// A stretch [begin, end) of a text: an added token, or ordinary text (id -1).
+struct TextPart {
+  size_t begin, end;
+  int32_t id;
+};
+
 /// A byte-level BPE tokenizer, exact to Hugging Face tokenizers with add_special_tokens = false.
 /// Every byte of a text is kept: decode(encode(text)) == text for every text, invalid UTF-8 too (its bytes are encoded one
 /// by one as they stand; see PreTokenizer).
@@ -33,6 +39,9 @@ class Tokenizer {
   /// left out the bytes which valid UTF-8 never has).
   std::vector<int32_t> encode(std::string_view text) const;
 
+  /// The added tokens in `text` and what stands between them, in order.
+  std::vector<TextPart> find_added(std::string_view text) const;
+
   /// Ids of `text` with added tokens taken as ordinary text.  For text from outside: it cannot inject control tokens.
   std::vector<int32_t> encode_ordinary(std::string_view text) const;
   /// The same, appended to `ids`.
@@ -46,7 +55,9 @@ class Tokenizer {
 
   /// The largest id + 1: what the embedding needs at least.
   int64_t vocab_size() const;
-  /// The id of the added token with this content, else of the token that stands for exactly these bytes.
+  /// The id of the added token with this content.
+  std::optional<int32_t> added_id(std::string_view content) const;
+  /// The same, or else the id of the token that stands for exactly these bytes.
   std::optional<int32_t> id_of(std::string_view token) const;
   /// Is this an added token that skip_special leaves out?
   bool is_special(int32_t id) const;

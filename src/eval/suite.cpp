@@ -5,6 +5,7 @@
 
 #include "eval/ifeval/ifeval.h"
 #include "eval/safety/safety.h"
+#include "eval/stories/stories.h"
 
 namespace temper {
 namespace {
@@ -18,6 +19,7 @@ struct Row {
 constexpr Row kSuites[] = {
     {"ifeval", make_ifeval},
     {"safety", make_safety},
+    {"stories", make_stories},
 };
 
 }  // namespace

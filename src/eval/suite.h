@@ -17,6 +17,8 @@ namespace temper {
 struct Question {
   Json key;             // names the row in comparisons: a number or a string, unique in the suite
   std::string prompt;   // the user's message; stored answers are matched by it
+  // The best form for a model that only continues text; "" = the suite has none.  The prefix, the end of plain_prompt, belongs to the answer.
+  std::string plain_prompt = "", plain_prefix = "";
 };
 
 /// One number that a row adds to a metric.  A row may add several to one metric (IFEval's instructions): they form a cluster.
