@@ -49,7 +49,7 @@ struct Conversation {
   /// one is put in front if there is none).
   ///   content      text, null, or a list of parts; texts are joined by a blank line, other parts become "[Unsupported <type>]"
   ///   tools        OpenAI's {"type": "function", "function": {...}}, or the inner object alone
-  ///   tool_calls   OpenAI's shape, or {"name", "arguments"}; arguments as JSON text or as an object
+  ///   tool_calls   OpenAI's shape, or {"name", "arguments"}; arguments as JSON text (integers of any size) or as an object
   ///   mask         1 or true on an assistant: not trained.  weight: a number >= 0 instead
   /// Errors: Error{kData} with the message's number for unknown roles and tasks, wrong types, keys in a wrong place, a tool
   /// result without content, a developer message without text, and the keys `reasoning` and `thinking` (say reasoning_content).

@@ -27,8 +27,8 @@ class SplitStep {
 
 /// Understands Sequence, Split (Regex or String; all behaviours; invert), Digits and ByteLevel.
 /// The patterns of DeepSeek-V3/V4 and GPT-2 have matchers written by hand; others run in PCRE2.
-/// Invalid UTF-8: every byte that belongs to no valid sequence counts as one character without a class (not a letter,
-/// digit, mark, punctuation, symbol or space), so cutting never fails and no byte is lost.
+/// Invalid UTF-8: no match begins in, ends in or looks across bytes that belong to no valid sequence; they are gaps.  So cutting
+/// never fails and no byte is lost.
 /// Threads: const methods from any thread.
 class PreTokenizer {
  public:

@@ -8,8 +8,8 @@
 
 namespace temper {
 
-/// A compiled pattern.  Unicode classes are PCRE2's own (14.0 in PCRE2 10.42), except \s, which is White_Space as in the
-/// reference engine.  Invalid UTF-8 in the text is matched around, never an error.
+/// A compiled pattern.  \p{L}, \p{M}, \p{N}, \p{P}, \p{S} and \s have our Unicode version (data/unicode.h), other classes PCRE2's
+/// own (14.0 in PCRE2 10.42).  Invalid UTF-8 in the text is matched around, never an error.
 /// Threads: const methods from any thread.
 class Regex {
  public:

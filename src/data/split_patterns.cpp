@@ -5,8 +5,8 @@
 namespace temper {
 namespace {
 
-/// What the patterns distinguish.  kCjk: the characters of kDeepSeekCjk; kNewline: CR and LF.
-enum Kind : uint8_t { kEnd, kNone, kWord, kDigit, kSign, kBlank, kNewline, kCjk, kCombining };
+/// What the patterns distinguish.  kCjk: the characters of kDeepSeekCjk; kNewline: CR and LF; kInvalid: a byte that is not UTF-8.
+enum Kind : uint8_t { kEnd, kInvalid, kNone, kWord, kDigit, kSign, kBlank, kNewline, kCjk, kCombining };
 
 struct At {
   Kind kind;
@@ -42,6 +42,7 @@ class Scanner {
     const auto byte = static_cast<uint8_t>(text_[i]);
     if (byte < 0x80) return {ascii_[byte], 1, byte};
     const Utf8Char c = utf8_at(text_, i);
+    if (c.code == kInvalidUtf8) return {kInvalid, 1, c.code};
     const bool cjk = split_cjk_ && ((c.code >= 0x4E00 && c.code <= 0x9FA5) || (c.code >= 0x3040 && c.code <= 0x30FF));
     return {cjk ? kCjk : kind_of_class(c.code), c.length, c.code};
   }
@@ -70,6 +71,7 @@ class Scanner {
 constexpr uint32_t bit(Kind kind) { return 1u << kind; }
 constexpr uint32_t kLetters = bit(kWord) | bit(kCombining);
 constexpr uint32_t kSpaces = bit(kBlank) | bit(kNewline);
+constexpr uint32_t kEnds = bit(kEnd) | bit(kInvalid);  // no match goes across bytes that are not UTF-8
 
 /// \s+(?!\S)|\s+ at a space: the run, less its last character when a non-space follows in the same piece.
 /// `ends`: kinds at which the piece ends.
@@ -107,7 +109,7 @@ uint32_t match_words(const Scanner& scan, uint32_t begin, At first) {
         if (c.kind == kNewline) after_newline = end;
       }
       // Digits and CJK were cut off before: for this pattern the piece ends there.
-      return after_newline > begin ? after_newline : match_spaces(scan, begin, bit(kEnd) | bit(kDigit) | bit(kCjk));
+      return after_newline > begin ? after_newline : match_spaces(scan, begin, kEnds | bit(kDigit) | bit(kCjk));
     }
     default: return begin;
   }
@@ -131,34 +133,16 @@ uint32_t match_gpt2(const Scanner& scan, uint32_t begin, At first) {
   for (const uint32_t kinds : {bit(kWord), bit(kDigit), kRest}) {
     if (kinds & bit(head.kind)) return scan.run(from, kinds);
   }
-  return match_spaces(scan, begin, bit(kEnd));
+  return kSpaces & bit(first.kind) ? match_spaces(scan, begin, kEnds) : begin;
 }
 
-}  // namespace
-
-void split_gpt2(std::string_view text, Piece piece, std::vector<Piece>& out) {
-  const Scanner scan(text, piece, /*split_cjk=*/false);
-  for (uint32_t at = piece.begin; at < piece.end;) {
-    const uint32_t end = match_gpt2(scan, at, scan.at(at));
-    out.push_back({at, end});
-    at = end;
-  }
-}
-
-void split_deepseek(std::string_view text, Piece piece, std::vector<Piece>& out) {
-  const Scanner scan(text, piece, /*split_cjk=*/true);
+/// Pieces are the matches and the gaps between them.  `match` gives the end of the match at a place, the place itself for none.
+template <class Match>
+void split_by(const Scanner& scan, Piece piece, std::vector<Piece>& out, const Match& match) {
   uint32_t gap = piece.begin;  // characters before `at` that nothing has matched begin here
   for (uint32_t at = piece.begin; at < piece.end;) {
     const At first = scan.at(at);
-    uint32_t end = at;
-    if (first.kind == kDigit) {
-      end = at + first.length;
-      for (int n = 1; n < 3 && scan.at(end).kind == kDigit; ++n) end += scan.at(end).length;
-    } else if (first.kind == kCjk) {
-      end = scan.run(at, bit(kCjk));
-    } else {
-      end = match_words(scan, at, first);
-    }
+    const uint32_t end = match(at, first);
     if (end == at) {
       at += first.length;
       continue;
@@ -168,6 +152,24 @@ void split_deepseek(std::string_view text, Piece piece, std::vector<Piece>& out)
     gap = at = end;
   }
   if (gap < piece.end) out.push_back({gap, piece.end});
+}
+
+}  // namespace
+
+void split_gpt2(std::string_view text, Piece piece, std::vector<Piece>& out) {
+  const Scanner scan(text, piece, /*split_cjk=*/false);
+  split_by(scan, piece, out, [&](uint32_t at, At first) { return match_gpt2(scan, at, first); });
+}
+
+void split_deepseek(std::string_view text, Piece piece, std::vector<Piece>& out) {
+  const Scanner scan(text, piece, /*split_cjk=*/true);
+  split_by(scan, piece, out, [&](uint32_t at, At first) {
+    if (first.kind == kCjk) return scan.run(at, bit(kCjk));
+    if (first.kind != kDigit) return match_words(scan, at, first);
+    uint32_t end = at + first.length;
+    for (int n = 1; n < 3 && scan.at(end).kind == kDigit; ++n) end += scan.at(end).length;
+    return end;
+  });
 }
 
 }  // namespace temper

@@ -75,6 +75,30 @@ TEST(ChatEncoding, GivesThePublishedIdHashesOfTheFixtures) {
   }
 }
 
+// 700 random conversations through the official encoder (tools/oracle/chat_vectors.py): shuffled tool results, tasks, reminders,
+// developers, answers in a row, contexts.
+TEST(ChatEncoding, AgreesWithTheOfficialEncoderOnRandomConversations) {
+  const std::vector<Json> rows = test::read_fixture_lines("chat/fuzz_conversations.jsonl.zst");
+  EXPECT_EQ(rows.size(), 700u);
+  for (const Json& row : rows) {
+    const ChatOptions options{.thinking_mode = row["thinking_mode"].get<std::string>(),
+                              .drop_thinking = row["drop_thinking"].get<bool>(),
+                              .reasoning_effort = row["reasoning_effort"].is_null() ? "" : row["reasoning_effort"].get<std::string>()};
+    const std::vector<ChatMessage> all = Conversation::from_json(row["messages"], "row").messages;
+    const auto border = all.begin() + row["n_context"].get<std::ptrdiff_t>();
+    EXPECT_EQ(render_chat({{border, all.end()}}, options, {{all.begin(), border}}), row["expected"].get<std::string>()) << row["messages"];
+  }
+}
+
+/// Ids made part by part equal those of the whole text, where no message contains a control token.
+TEST(ChatEncoding, PartsGiveTheIdsOfTheWholeText) {
+  for (const Json& row : test::read_fixture_lines("chat/fuzz_conversations.jsonl.zst")) {
+    const ChatOptions options{.thinking_mode = row["thinking_mode"].get<std::string>(), .drop_thinking = row["drop_thinking"].get<bool>()};
+    const Conversation conv = Conversation::from_json(row["messages"], "row");
+    EXPECT_EQ(encode_for_training(v4(), conv, options).ids, v4().encode(render_chat(conv, options))) << row["messages"];
+  }
+}
+
 // Published lengths and SHA-256 of the constant texts.
 TEST(ChatTexts, AreByteForByteTheReleasedOnes) {
   EXPECT_EQ(test::sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");  // FIPS 180-4's example

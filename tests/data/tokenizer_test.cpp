@@ -42,6 +42,7 @@ TEST(Tokenizer, GivesTheOfficialCoderIdsThroughGeneralPatterns) { expect_vectors
 // Random texts over all of Unicode with ids by Hugging Face tokenizers (tools/oracle/tokenizer_vectors.py).
 TEST(Tokenizer, AgreesWithHuggingFaceOnRandomTextsV4) { expect_vectors("deepseek_v4", "fuzz_vectors.jsonl.zst", 250); }
 TEST(Tokenizer, AgreesWithHuggingFaceOnRandomTextsGpt2) { expect_vectors("gpt2", "fuzz_vectors.jsonl.zst", 250); }
+TEST(Tokenizer, AgreesWithHuggingFaceOnRandomTextsCoder) { expect_vectors("deepseek_coder", "fuzz_vectors.jsonl.zst", 250); }
 TEST(Tokenizer, AgreesWithHuggingFaceOnRandomTextsMinimind) { expect_vectors("minimind", "fuzz_vectors.jsonl.zst", 250); }
 
 struct Vector {
