@@ -1,0 +1,58 @@
+#include "kernels/grouped_matmul.h"
+
+#include <ATen/ops/empty.h>
+
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/parallel.h"
+
+namespace temper {
+namespace {
+
+// The products of all groups in one call: they share the threads.
+template <class F>
+void run_groups(const std::vector<int64_t>& offsets, const F& make_problem) {
+  std::vector<GemmProblem> problems;
+  for (size_t g = 0; g + 1 < offsets.size(); ++g)
+    if (offsets[g + 1] > offsets[g]) problems.push_back(make_problem(static_cast<int64_t>(g), offsets[g], offsets[g + 1] - offsets[g]));
+  if (!problems.empty()) gemm(problems);
+}
+
+void* row_pointer(const Tensor& tensor, int64_t row) {
+  return static_cast<char*>(tensor.data_ptr()) + static_cast<size_t>(row * tensor.stride(0)) * tensor.element_size();
+}
+
+Tensor rows_times(const Tensor& x_any, const Tensor& weight, const std::vector<int64_t>& offsets, at::ScalarType out_dtype, bool transposed_weight) {
+  const Tensor x = x_any.contiguous();
+  const int64_t n = transposed_weight ? weight.size(1) : weight.size(2);
+  Tensor y = at::empty({x.size(0), n}, x.options().dtype(out_dtype));
+  run_groups(offsets, [&](int64_t g, int64_t start, int64_t size) {
+    const MatrixView w = matrix_view(weight[g]);
+    return GemmProblem{.m = size, .n = n, .k = x.size(1), .a = matrix_view(x.narrow(0, start, size)), .b = transposed_weight ? transposed(w) : w,
+                       .c = row_pointer(y, start), .c_row = n, .c_element = element_of(y), .add = false};
+  });
+  return y;
+}
+
+Tensor grouped_matmul(const Tensor& x, const Tensor& weight, const std::vector<int64_t>& offsets, at::ScalarType out_dtype) {
+  return rows_times(x, weight, offsets, out_dtype, /*transposed_weight=*/true);
+}
+
+Tensor grouped_matmul_grad_input(const Tensor& grad_y, const Tensor& weight, const std::vector<int64_t>& offsets, at::ScalarType out_dtype) {
+  return rows_times(grad_y, weight, offsets, out_dtype, /*transposed_weight=*/false);
+}
+
+void grouped_matmul_grad_weight(const Tensor& grad_y_any, const Tensor& x_any, const std::vector<int64_t>& offsets, const Tensor& grad_weight) {
+  const Tensor grad_y = grad_y_any.contiguous(), x = x_any.contiguous();
+  run_groups(offsets, [&](int64_t g, int64_t start, int64_t size) {
+    return GemmProblem{.m = grad_y.size(1), .n = x.size(1), .k = size, .a = transposed(matrix_view(grad_y.narrow(0, start, size))),
+                       .b = matrix_view(x.narrow(0, start, size)), .c = row_pointer(grad_weight, g), .c_row = grad_weight.stride(1),
+                       .c_element = element_of(grad_weight), .add = true};
+  });
+}
+
+const DeviceKernel<GroupedMatmul> forward_registered{c10::DeviceType::CPU, &grouped_matmul};
+const DeviceKernel<GroupedMatmulGradInput> grad_input_registered{c10::DeviceType::CPU, &grouped_matmul_grad_input};
+const DeviceKernel<GroupedMatmulGradWeight> grad_weight_registered{c10::DeviceType::CPU, &grouped_matmul_grad_weight};
+
+}  // namespace
+}  // namespace temper

@@ -1,0 +1,146 @@
+#include "kernels/hyper_connection.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+
+#include "kernels/cpu/isa/hyper_connection.h"
+#include "kernels/cpu/parallel.h"
+
+namespace temper {
+namespace {
+
+constexpr int64_t kGrainElements = 8192;   // of the streams: fewer are not worth a second thread
+
+bool fits(int64_t M) { return M >= 1 && M <= kHcMaxMult; }
+int64_t grain(const HcRows& rows) { return std::max<int64_t>(kGrainElements / (rows.M * rows.D), 1); }
+
+HcRows make_rows(const Tensor& streams) {
+  HcRows rows{};
+  rows.element = element_of(streams);
+  rows.M = streams.size(1);
+  rows.D = streams.size(2);
+  rows.streams = streams.const_data_ptr();
+  return rows;
+}
+
+void set_config(HcRows& rows, const HcConfig& config, const HcTensors& weights) {
+  rows.C = weights.fn.size(0);
+  rows.sinkhorn_iters = config.sinkhorn_iters;
+  rows.hc_eps = config.hc_eps;
+  rows.rms_norm_eps = config.rms_norm_eps;
+  rows.fn = weights.fn.const_data_ptr();
+  rows.base = weights.base.const_data_ptr();
+  rows.scale = weights.scale.const_data_ptr();
+}
+
+HcPre pre(const Tensor& streams_any, const HcTensors& weights, const HcConfig& config, bool head) {
+  if (!fits(config.hc_mult)) return reference::hc_pre(streams_any, weights, config, head);
+  const Tensor streams = streams_any.contiguous();
+  const int64_t T = streams.size(0), C = weights.fn.size(0);
+  HcRows rows = make_rows(streams);
+  set_config(rows, config, weights);
+  rows.head = head;
+  HcPre result{at::empty({T, rows.D}, streams.options()),
+               {at::empty({T}, weights.fn.options()), at::empty({T, C}, weights.fn.options()), at::empty({T, C}, weights.fn.options())}};
+  rows.y = result.y.data_ptr();
+  rows.inv_rms = result.saved.inv_rms.data_ptr();
+  rows.mix = result.saved.mix.data_ptr();
+  rows.coefficients = result.saved.coefficients.data_ptr();
+  parallel_parts(T, grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(hc_pre_rows)(rows, begin, end); });
+  return result;
+}
+
+Tensor post(const Tensor& streams_any, const Tensor& out_any, const Tensor& coefficients) {
+  if (!fits(streams_any.size(1))) return reference::hc_post(streams_any, out_any, coefficients);
+  const Tensor streams = streams_any.contiguous(), out = out_any.contiguous();
+  Tensor next = at::empty_like(streams);
+  HcRows rows = make_rows(streams);
+  rows.C = coefficients.size(1);
+  rows.out = out.const_data_ptr();
+  rows.coefficients = coefficients.data_ptr();
+  rows.next = next.data_ptr();
+  parallel_parts(streams.size(0), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(hc_post_rows)(rows, begin, end); });
+  return next;
+}
+
+HcPostGrad post_backward(const Tensor& grad_any, const Tensor& streams_any, const Tensor& out_any, const Tensor& coefficients) {
+  if (!fits(streams_any.size(1))) return reference::hc_post_backward(grad_any, streams_any, out_any, coefficients);
+  const Tensor grad_next = grad_any.contiguous(), streams = streams_any.contiguous(), out = out_any.contiguous();
+  HcPostGrad grads{at::empty_like(out), at::empty_like(coefficients)};
+  HcRows rows = make_rows(streams);
+  rows.C = coefficients.size(1);
+  rows.out = out.const_data_ptr();
+  rows.coefficients = coefficients.data_ptr();
+  rows.grad_next = grad_next.const_data_ptr();
+  rows.grad_out = grads.out.data_ptr();
+  rows.grad_coefficients = grads.coefficients.data_ptr();
+  parallel_parts(streams.size(0), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(hc_post_backward_rows)(rows, begin, end); });
+  return grads;
+}
+
+// Long cancelling sums: in double, in the order of the tokens.
+template <class A>
+void base_and_scale(const HcRows& rows, int64_t T, A* grad_base, A* grad_scale) {
+  const A *grad = static_cast<const A*>(rows.grad_logits), *mix = static_cast<const A*>(rows.mix);
+  double scale[3] = {};
+  for (int64_t c = 0; c < rows.C; ++c) {
+    double base = 0, weighted = 0;
+    for (int64_t t = 0; t < T; ++t) {
+      base += static_cast<double>(grad[t * rows.C + c]);
+      weighted += static_cast<double>(grad[t * rows.C + c]) * static_cast<double>(mix[t * rows.C + c]);
+    }
+    grad_base[c] = static_cast<A>(base);
+    scale[c < rows.M ? 0 : c < 2 * rows.M ? 1 : 2] += weighted;
+  }
+  for (int part = 0; part < (rows.head ? 1 : 3); ++part) grad_scale[part] = static_cast<A>(scale[part]);
+}
+
+HcPreGrad pre_backward(const HcPreBackwardArgs& args) {
+  if (!fits(args.config.hc_mult)) return reference::hc_pre_backward(args);
+  const bool head = !args.grad_streams.defined();
+  const Tensor streams = args.streams.contiguous(), grad_y = args.grad_y.contiguous();
+  const Tensor grad_next = head ? Tensor() : args.grad_streams.contiguous();
+  const int64_t T = streams.size(0);
+  HcRows rows = make_rows(streams);
+  set_config(rows, args.config, args.weights);
+  rows.head = head;
+  rows.inv_rms = args.saved.inv_rms.data_ptr();
+  rows.mix = args.saved.mix.data_ptr();
+  rows.coefficients = args.saved.coefficients.data_ptr();
+  rows.grad_y = grad_y.const_data_ptr();
+  if (!head) {
+    rows.grad_next = grad_next.const_data_ptr();
+    rows.grad_coefficients = args.grad_coefficients.data_ptr();
+  }
+  HcPreGrad grads{at::empty_like(streams), {}, {}, {}};
+  const Tensor grad_logits = at::empty_like(args.saved.mix), scaled = at::empty_like(args.saved.mix);
+  rows.grad_streams = grads.streams.data_ptr();
+  rows.grad_logits = grad_logits.data_ptr();
+  rows.scaled = scaled.data_ptr();
+
+  int64_t scratch_bytes = 0;
+  TEMPER_ISA_PICK(hc_scratch_bytes)(rows, scratch_bytes);
+  const Tensor scratch = at::empty({count_parts(T, grain(rows)), scratch_bytes}, at::kByte);   // 64-byte aligned rows
+  parallel_parts(T, grain(rows), [&](int64_t part, int64_t begin, int64_t end) {
+    TEMPER_ISA_PICK(hc_pre_backward_rows)(rows, static_cast<char*>(scratch.data_ptr()) + part * scratch_bytes, begin, end);
+  });
+  if (!args.weight_grads) return grads;
+  grads.fn = at::empty_like(args.weights.fn);
+  grads.base = at::empty_like(args.weights.base);
+  grads.scale = at::empty_like(args.weights.scale);
+  const int64_t n_columns = rows.M * rows.D, unit = 128;   // whole vectors for each thread
+  parallel_parts((n_columns + unit - 1) / unit, 1, [&](int64_t, int64_t begin, int64_t end) {
+    TEMPER_ISA_PICK(hc_fn_grad_columns)(rows, grads.fn.data_ptr(), T, begin * unit, std::min(end * unit, n_columns));
+  });
+  if (rows.element == Element::kDouble) base_and_scale(rows, T, grads.base.data_ptr<double>(), grads.scale.data_ptr<double>());
+  else base_and_scale(rows, T, grads.base.data_ptr<float>(), grads.scale.data_ptr<float>());
+  return grads;
+}
+
+const DeviceKernel<HcPreKernel> pre_registered{c10::DeviceType::CPU, &pre};
+const DeviceKernel<HcPostKernel> post_registered{c10::DeviceType::CPU, &post};
+const DeviceKernel<HcPostBackwardKernel> post_backward_registered{c10::DeviceType::CPU, &post_backward};
+const DeviceKernel<HcPreBackwardKernel> pre_backward_registered{c10::DeviceType::CPU, &pre_backward};
+
+}  // namespace
+}  // namespace temper
