@@ -2,6 +2,7 @@
 
 namespace temper {
 
+void add_train_command(CLI::App& app, Action& action);
 void add_eval_command(CLI::App& app, Action& action);
 void add_compare_command(CLI::App& app, Action& action);
 void add_report_command(CLI::App& app, Action& action);
@@ -9,6 +10,7 @@ void add_tokenizer_command(CLI::App& app, Action& action);
 
 const std::vector<AddCommand>& all_commands() {
   static const std::vector<AddCommand> commands = {
+      add_train_command,
       add_eval_command,
       add_compare_command,
       add_report_command,

@@ -21,7 +21,7 @@ constexpr size_t kMaxExamples = 20;
 struct Outcome {
   std::string bad;                        // reason, or empty
   std::string over_length;                // reason, or empty
-  bool held_out = false, truncated = false;
+  bool held_out = false, truncated = false, split = false;
   std::vector<EncodedSample> samples;
 };
 
@@ -116,12 +116,18 @@ class SourceLoader {
       if (!piece.defect.empty()) throw BadRow{piece.defect};
       const TrainingRow row = convert(piece);
       out.held_out = is_held_out(piece.text, held_out_share_);
-      EncodedSample sample = encode_(row);
-      if (sample.n_trained() == 0) throw BadRow{"no token of it would be trained"};
-      const auto n = static_cast<int64_t>(sample.ids.size());
-      if (n <= config_.sequence_length) out.samples.push_back(std::move(sample));
-      else if (row.is_text && config_.split_documents) out.samples = split_sample(sample, config_.sequence_length);
-      else shorten(std::move(sample), out);
+      int64_t n_trained = 0;
+      for (EncodedSample& sample : encode_(row)) {
+        n_trained += sample.n_trained();
+        if (sample.n_trained() == 0) continue;
+        const auto n = static_cast<int64_t>(sample.ids.size());
+        if (n <= config_.sequence_length) out.samples.push_back(std::move(sample));
+        else if (row.is_text && config_.split_documents) {
+          out.samples = split_sample(sample, config_.sequence_length);
+          out.split = true;
+        } else shorten(std::move(sample), out);
+      }
+      if (n_trained == 0) throw BadRow{"no token of it would be trained"};
     } catch (const BadRow& bad) {
       out.bad = bad.reason;
     }
@@ -167,7 +173,7 @@ class SourceLoader {
       ++(out.truncated ? report_.n_truncated : report_.n_over_length);
       note(piece, (out.truncated ? "cut: " : "left out: ") + out.over_length);
     }
-    report_.n_split_documents += out.samples.size() > 1;
+    report_.n_split_documents += out.split;
     for (const EncodedSample& sample : out.samples) (out.held_out ? into.held_out : into.train)->add(sample, index);
     (out.held_out ? report_.n_held_out_samples : report_.n_train_samples) += static_cast<int64_t>(out.samples.size());
   }

@@ -14,8 +14,9 @@
 
 namespace temper {
 
-/// Row -> tokens and weights.  Throws BadRow if the row cannot be encoded.  Called from several threads at once.
-using SampleEncoder = std::function<EncodedSample(const TrainingRow&)>;
+/// Row -> tokens and weights: one sample, or several that train different parts of the row.  Throws BadRow if the row cannot
+/// be encoded.  Called from several threads at once.
+using SampleEncoder = std::function<std::vector<EncodedSample>(const TrainingRow&)>;
 
 /// What became of the rows; nothing leaves the data without a line here.
 struct LoadReport {

@@ -1,10 +1,10 @@
 #include "optim/muon.h"
 
-#include <ATen/ops/bmm.h>
+#include <ATen/ops/amax.h>
 #include <ATen/ops/baddbmm.h>
+#include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/mul.h>
 
 #include <algorithm>
 #include <cmath>
@@ -18,12 +18,15 @@ struct Coefficients {
 constexpr Coefficients kFast{3.4445, -4.7750, 2.0315};   // grows small singular values
 constexpr Coefficients kStable{2.0, -1.5, 0.5};          // settles all of them at 1
 constexpr int kFastIterations = 8, kStableIterations = 2;
-constexpr double kSmallestNorm = 1e-30;                  // a zero gradient stays zero
+constexpr double kSmallest = 1e-35;                      // a zero gradient stays zero
 
 // [n, p, q] with p <= q -> the same; x is scaled to Frobenius norm 1 before the products' dtype takes over.
 Tensor hybrid_newton_schulz(const Tensor& g, at::ScalarType dtype) {
-  const Tensor norm = at::linalg_vector_norm(g, 2, at::IntArrayRef({1, 2}), /*keepdim=*/true).clamp_min_(kSmallestNorm);
-  Tensor x = g.div(norm).to(dtype);                                              // [n, p, q]
+  // First the largest entry to 1: the squares of a tiny gradient would vanish, and its norm with them.
+  const Tensor largest = at::amax(g.abs(), at::IntArrayRef({1, 2}), /*keepdim=*/true).clamp_min_(kSmallest);
+  const Tensor scaled = g.div(largest);                                          // [n, p, q]
+  const Tensor norm = at::linalg_vector_norm(scaled, 2, at::IntArrayRef({1, 2}), /*keepdim=*/true).clamp_min_(kSmallest);
+  Tensor x = scaled.div(norm).to(dtype);                                         // [n, p, q]
   for (int i = 0; i < kFastIterations + kStableIterations; ++i) {
     const auto [a, b, c] = i < kFastIterations ? kFast : kStable;
     const Tensor gram = at::bmm(x, x.transpose(1, 2));                           // [n, p, p]

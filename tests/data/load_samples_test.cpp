@@ -13,7 +13,7 @@ namespace {
 using test::TempFolder;
 
 /// One token a byte; of conversations, the assistants' bytes are trained.
-EncodedSample encode_bytes(const TrainingRow& row) {
+std::vector<EncodedSample> encode_bytes(const TrainingRow& row) {
   EncodedSample sample;
   const auto add = [&](const std::string& text, float weight) {
     for (const char c : text) {
@@ -23,7 +23,7 @@ EncodedSample encode_bytes(const TrainingRow& row) {
   };
   if (row.is_text) add(row.text, 1);
   for (const Json& message : row.messages) add(message["content"].get<std::string>(), message["role"] == "assistant");
-  return sample;
+  return {sample};
 }
 
 DataConfig config_of(std::vector<std::string> paths) {

@@ -92,14 +92,14 @@ TEST(MiniData, TrainingRowsPassTheLoaderAndNoHarmfulRequestIsAnswered) {
   config.sources.resize(2);
   config.sources[0].path = "instructions_train.jsonl.gz";
   config.sources[1].path = "safety_train.jsonl.gz";
-  const SampleEncoder encode = [](const TrainingRow& row) {
+  const SampleEncoder encode = [](const TrainingRow& row) -> std::vector<EncodedSample> {
     EncodedSample sample;
     for (const Json& message : row.messages)
       for (const char c : message["content"].get<std::string>()) {
         sample.ids.push_back(c);
         sample.weights.push_back(message["role"] == "assistant");
       }
-    return sample;
+    return {sample};
   };
   const LoadedData data = load_samples(config, kFolder, encode, 2);   // on_bad_row = "stop": a bad row would throw
   EXPECT_GT(data.train->size(), 8000);

@@ -46,4 +46,7 @@ inline constexpr double kBfloat16Factor = 2;
 // mHC's scales are cancelling sums, terms up to 45 times the sum: two correct implementations differed by 3e-4.
 inline constexpr Tolerance kModelScaleGrad{1e-7, 1e-3, 0};
 
+// A step cut into micro-batches: float32 gradients summed in another order, through a whole model.
+inline constexpr double kAccumulation = 2e-4;
+
 }  // namespace temper::test

@@ -1,0 +1,93 @@
+#include "train/dry_run.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "data/data_loader.h"
+#include "train/trainer.h"
+#include "train/training_data.h"
+
+namespace temper {
+namespace {
+
+constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
+
+// Shapes only: a model of any size is described on a laptop.
+ModelWeights weights_without_memory(const LoadedRecipe& loaded) {
+  WeightsOptions options = weights_options(loaded.recipe);
+  options.device = at::kMeta;
+  ModelWeights weights(loaded.model_config, options);
+  weights.enable_gradients(frozen_rows(loaded.recipe.optim, trained_parts(loaded.recipe)));
+  return weights;
+}
+
+bool by_muon(const LoadedRecipe& loaded, const TensorRow& row) { return loaded.recipe.optim.kind == "muon" && row.optimizer == OptimizerClass::kMatrix; }
+
+std::string describe_classes(const LoadedRecipe& loaded, const ModelWeights& weights) {
+  struct Class {
+    int64_t total = 0, muon = 0, adamw = 0;
+  };
+  std::map<ParameterClass, Class> classes;
+  Class all;
+  for (const Parameter& p : weights.parameters()) {
+    if (p.row.optimizer == OptimizerClass::kConstant) continue;
+    const int64_t n = p.row.numel();
+    for (Class* c : {&classes[p.row.parameter], &all}) {
+      c->total += n;
+      if (p.grad.defined()) (by_muon(loaded, p.row) ? c->muon : c->adamw) += n;
+    }
+  }
+  std::string text = fmt::format("{:<26}{:>18}{:>18}{:>18}{:>18}\n", "parameters", "total", "by Muon", "by AdamW", "not by gradient");
+  const auto line = [&](const char* name, const Class& c) {
+    text += fmt::format("  {:<24}{:>18}{:>18}{:>18}{:>18}\n", name, c.total, c.muon, c.adamw, c.total - c.muon - c.adamw);
+  };
+  for (const auto& [c, n] : classes) line(parameter_class_name(c), n);
+  line("all", all);
+  return text;
+}
+
+std::string describe_data(const LoadedRecipe& loaded, const LoadedData& data, const DataLoader& loader, int64_t total_steps) {
+  const DataConfig& c = loaded.recipe.data;
+  std::string text = "data\n";
+  for (const auto& source : data.report.sources)
+    text += fmt::format("  {}: {} rows ({}), {} samples to train on, {} held out, {} skipped\n", source.path, source.n_rows, source.format, source.n_train_samples,
+                        source.n_held_out_samples, source.n_bad + source.n_over_length);
+  text += fmt::format("  {} tokens in {} samples; packed rows are {:.1f} % full\n", data.train->n_tokens(), data.train->size(), 100 * loader.packing_efficiency());
+  text += fmt::format("steps\n  {} steps of {} rows of at most {} tokens ({} micro-batches of {} rows): {:.2f} passes over the data\n", total_steps, c.rows_per_step(),
+                      c.sequence_length, c.accumulation_steps, c.micro_batch, loader.epochs_before(total_steps));
+  return text;
+}
+
+}  // namespace
+
+TrainingMemory training_memory(const LoadedRecipe& loaded) {
+  const ModelWeights weights = weights_without_memory(loaded);
+  TrainingMemory memory;
+  for (const Parameter& p : weights.parameters()) {
+    memory.masters += static_cast<int64_t>(p.master.nbytes());
+    if (p.compute.scalar_type() != p.master.scalar_type() || weights.options().separate_compute) memory.compute_copies += static_cast<int64_t>(p.compute.nbytes());
+    if (!p.grad.defined()) continue;
+    memory.gradients += static_cast<int64_t>(p.grad.nbytes());
+    memory.optimizer_state += static_cast<int64_t>(p.grad.nbytes()) * (by_muon(loaded, p.row) ? 1 : 2);
+  }
+  return memory;
+}
+
+std::string describe_run(const LoadedRecipe& loaded) {
+  const Tokenizer tokenizer = Tokenizer::load(loaded.tokenizer_path());
+  const LoadedData data = load_training_data(loaded, tokenizer);
+  const DataLoader loader(data.train, loaded.recipe.data);
+  const int64_t total_steps = count_steps(loaded, loader);
+  const LrScheduleConfig& s = loaded.recipe.schedule;
+  std::string text = fmt::format("run folder  {}\nstage       {}\n", loaded.run_folder.string(), loaded.recipe.stage);
+  text += describe_classes(loaded, weights_without_memory(loaded)) + describe_data(loaded, data, loader, total_steps);
+  text += fmt::format("learning rate ({})\n  first {:.3e}, middle {:.3e}, last {:.3e}\n", s.kind, learning_rate(s, 0, total_steps), learning_rate(s, total_steps / 2, total_steps),
+                      learning_rate(s, total_steps - 1, total_steps));
+  const TrainingMemory memory = training_memory(loaded);
+  text += fmt::format("memory in GiB, without activations\n  masters {:.3f}, compute copies {:.3f}, gradients {:.3f}, optimizer {:.3f}: {:.3f}\n", memory.masters / kGiB,
+                      memory.compute_copies / kGiB, memory.gradients / kGiB, memory.optimizer_state / kGiB, memory.total() / kGiB);
+  return text;
+}
+
+}  // namespace temper

@@ -1,0 +1,92 @@
+#include "train/recipe.h"
+
+#include <algorithm>
+#include <map>
+#include <sstream>
+
+namespace temper {
+namespace {
+
+[[noreturn]] void fail(const fs::path& file, const std::string& what, const std::string& fix) {
+  throw Error({.kind = ErrorKind::kConfig, .what = what, .where = file.string(), .fix = fix});
+}
+
+void check(const TrainRecipe& r, const fs::path& file) {
+  if (r.model.path.empty() == r.model.config.empty())
+    fail(file, r.model.path.empty() ? "[model] names neither path nor config" : "[model] names both path and config",
+         "set path to start from existing weights, or config to start from random ones");
+  if (r.model.path.empty() && r.model.tokenizer.empty()) fail(file, "[model] tokenizer is missing", "random weights bring no tokenizer: set [model] tokenizer");
+  if (r.data.sources.empty()) fail(file, "there is nothing to train on", "add a [[data.sources]] section with a path");
+  if (r.train.steps == 0 && r.data.epochs == 0) fail(file, "neither train.steps nor data.epochs is set", "set one of them");
+}
+
+// "optim.muon.momentum" -> "0.95", "data.sources[1].path" -> ...
+void flatten(const toml::node& node, const std::string& path, std::map<std::string, std::string>& into) {
+  if (const toml::table* table = node.as_table()) {
+    for (const auto& [key, value] : *table) flatten(value, path.empty() ? std::string(key.str()) : path + "." + std::string(key.str()), into);
+  } else if (const toml::array* array = node.as_array(); array && !array->empty() && array->front().is_table()) {
+    for (size_t i = 0; i < array->size(); ++i) flatten((*array)[i], path + "[" + std::to_string(i) + "]", into);
+  } else {
+    std::ostringstream text;
+    node.visit([&](const auto& value) { text << value; });
+    into[path] = text.str();
+  }
+}
+
+bool is_below(const std::string& key, const std::string& section) {
+  return key == section || (key.starts_with(section) && (key[section.size()] == '.' || key[section.size()] == '['));
+}
+
+}  // namespace
+
+fs::path LoadedRecipe::resolve(const std::string& path) const { return fs::path(path).is_absolute() ? fs::path(path) : folder / path; }
+
+fs::path LoadedRecipe::tokenizer_path() const { return resolve(recipe.model.tokenizer.empty() ? recipe.model.path : recipe.model.tokenizer); }
+
+LoadedRecipe load_recipe(const fs::path& file, const std::vector<std::string>& overrides) {
+  LoadedRecipe loaded;
+  if (!fs::exists(file)) throw Error({.kind = ErrorKind::kConfig, .what = "there is no such recipe", .where = file.string(), .fix = "check the path"});
+  read_config(file, overrides, loaded.recipe);
+  loaded.file = file;
+  loaded.folder = fs::absolute(file).parent_path();
+  check(loaded.recipe, file);
+  const TrainRecipe& r = loaded.recipe;
+  loaded.run_folder = r.run_folder.empty() ? fs::path("runs") / file.stem() : fs::path(r.run_folder);
+  loaded.model_config = read_model_config(loaded.resolve(r.model.path.empty() ? r.model.config : r.model.path));
+  if (r.train.mtp_loss_weight > 0 && loaded.model_config.n_mtp_layers == 0)
+    fail(file, "train.mtp_loss_weight is set, but the model has no MTP block", "set it to 0");
+  return loaded;
+}
+
+WeightsOptions weights_options(const TrainRecipe& recipe) {
+  return {.compute_dtype = parse_dtype(recipe.train.dtype), .separate_compute = recipe.qat.enabled};
+}
+
+TrainedParts trained_parts(const TrainRecipe& recipe) {
+  return {.mtp = recipe.train.mtp_loss_weight > 0, .indexer = recipe.train.indexer_loss_weight > 0};
+}
+
+StepModelConfig step_model_config(const TrainRecipe& recipe) {
+  const TrainConfig& t = recipe.train;
+  return {.mtp_weight = t.mtp_loss_weight, .balance_weight = t.balance_loss_weight, .indexer_weight = t.indexer_loss_weight, .recompute = t.recompute,
+          .qat = recipe.qat};
+}
+
+std::vector<std::string> changed_keys(const std::string& earlier_toml, const std::string& toml, const std::vector<std::string>& allowed) {
+  std::map<std::string, std::string> before, after;
+  flatten(parse_toml(earlier_toml, "the run's resolved.toml"), "", before);
+  flatten(parse_toml(toml, "the recipe"), "", after);
+  std::vector<std::string> free = {"allow_changes", "checkpoint", "eval", "train.log_every", "train.max_consecutive_skips", "run_folder"};
+  free.insert(free.end(), allowed.begin(), allowed.end());
+  const auto may_change = [&](const std::string& key) {
+    return std::any_of(free.begin(), free.end(), [&](const std::string& f) { return f == "*" || is_below(key, f); });
+  };
+  std::vector<std::string> changed;
+  for (const auto& [key, value] : before)
+    if (const auto found = after.find(key); (found == after.end() || found->second != value) && !may_change(key)) changed.push_back(key);
+  for (const auto& [key, value] : after)
+    if (!before.count(key) && !may_change(key)) changed.push_back(key);
+  return changed;
+}
+
+}  // namespace temper

@@ -1,0 +1,129 @@
+#include "train/run_record.h"
+
+#include <ATen/Parallel.h>
+#include <fcntl.h>
+#include <fmt/chrono.h>
+#include <sys/file.h>
+#include <sys/utsname.h>
+#include <torch/headeronly/version.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <ctime>
+
+#include "base/log.h"
+#include "base/threads.h"
+#include "base/version.h"
+#include "kernels/cpu/isa.h"
+
+namespace temper {
+namespace {
+
+int open_for_appending(const fs::path& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) throw_system_error("opening", path, errno);
+  return fd;
+}
+
+// One write call for a line: a kill leaves whole lines, or one broken line at the very end.
+void append_line(int fd, const fs::path& path, const Json& line) {
+  const std::string text = line.dump() + "\n";
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw_system_error("writing", path, errno);
+    done += static_cast<size_t>(n);
+  }
+}
+
+std::string utc_now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
+
+// The lines up to and including `step`; a broken last line is dropped.
+std::string lines_up_to(const std::string& text, int64_t step) {
+  std::string kept;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = text.find('\n', begin);
+    if (end == std::string::npos) break;
+    const Json line = Json::parse(text.substr(begin, end - begin), nullptr, /*allow_exceptions=*/false);
+    if (line.is_object() && line.value("step", int64_t{-1}) <= step) kept += text.substr(begin, end + 1 - begin);
+    begin = end + 1;
+  }
+  return kept;
+}
+
+}  // namespace
+
+RunRecord::RunRecord(const fs::path& folder) : folder_(folder) {
+  make_writable_folder(folder);
+  const fs::path lock_path = folder / "run.lock";
+  lock_ = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (lock_ < 0) throw_system_error("opening", lock_path, errno);
+  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+    ::close(lock_);
+    throw Error({.kind = ErrorKind::kResource, .what = "another process is training in this run folder", .where = folder.string(),
+                 .fix = "wait for it, or give this run another run_folder"});
+  }
+  events_ = open_for_appending(folder / "events.jsonl");
+}
+
+RunRecord::~RunRecord() {
+  for (const int fd : {lock_, metrics_, events_})
+    if (fd >= 0) ::close(fd);
+}
+
+std::optional<std::string> RunRecord::earlier_recipe() const {
+  const fs::path path = folder_ / "resolved.toml";
+  if (!fs::exists(path)) return std::nullopt;
+  return read_file(path);
+}
+
+void RunRecord::write_recipe(const std::string& toml) { write_file_atomic(folder_ / "resolved.toml", toml); }
+void RunRecord::write_environment(const Json& environment) { write_file_atomic(folder_ / "environment.json", environment.dump(2) + "\n"); }
+
+void RunRecord::start_at(int64_t step) {
+  const fs::path path = folder_ / "metrics.jsonl";
+  if (fs::exists(path)) {
+    const std::string text = read_file(path), kept = lines_up_to(text, step);
+    if (kept != text) write_file_atomic(path, kept);
+  }
+  metrics_ = open_for_appending(path);
+  board_ = std::make_unique<EventFile>(folder_, step + 1);
+}
+
+void RunRecord::metrics(int64_t step, const std::vector<Scalar>& values) {
+  Json line = {{"step", step}};
+  for (const auto& [name, value] : values) line[name] = std::isfinite(value) ? Json(value) : Json(nullptr);
+  append_line(metrics_, folder_ / "metrics.jsonl", line);
+  board_->write(step, values);
+}
+
+void RunRecord::event(const std::string& kind, int64_t step, const Json& details) {
+  Json line = {{"time", utc_now()}, {"event", kind}, {"step", step}};
+  line.update(details);
+  append_line(events_, folder_ / "events.jsonl", line);
+}
+
+void RunRecord::flush() {
+  if (::fsync(metrics_) != 0) throw_system_error("flushing", folder_ / "metrics.jsonl", errno);
+}
+
+Json describe_environment() {
+  utsname host{};
+  ::uname(&host);
+  const int64_t pages = ::sysconf(_SC_PHYS_PAGES), page_size = ::sysconf(_SC_PAGESIZE);
+  return {{"temper", kProgramVersion},
+          {"commit", program_commit()},
+          {"torch", TORCH_VERSION},
+          {"device", "cpu"},
+          {"isa", isa_name(isa())},
+          {"threads", at::get_num_threads()},
+          {"cores", available_threads()},
+          {"memory_bytes", pages * page_size},
+          {"host", host.nodename},
+          {"system", fmt::format("{} {} {}", host.sysname, host.release, host.machine)}};
+}
+
+}  // namespace temper

@@ -1,0 +1,231 @@
+#include "train/trainer.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "checkpoint/load_model.h"
+#include "model/deepseek_v4/init.h"
+#include "train/held_out.h"
+
+namespace temper {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// Blanks and "-" do not belong into names of metrics.
+std::string metric_name(std::string text) {
+  std::replace_if(text.begin(), text.end(), [](char c) { return c == ' ' || c == '-'; }, '_');
+  return text;
+}
+
+// The architecture and, for a new run, the values; a resumed run takes its values from the checkpoint.
+ModelWeights first_weights(const LoadedRecipe& loaded, const std::optional<fs::path>& latest) {
+  const TrainRecipe& recipe = loaded.recipe;
+  const WeightsOptions options = weights_options(recipe);
+  if (latest) return ModelWeights(parse_model_config(parse_json(TrainingCheckpoint(*latest).file("config.json"), latest->string()), latest->string()), options);
+  if (!recipe.model.path.empty()) {
+    LoadedModel model = load_model(loaded.resolve(recipe.model.path), options);
+    if (model.mtp_missing && recipe.train.mtp_loss_weight > 0)
+      throw Error({.kind = ErrorKind::kConfig, .what = "train.mtp_loss_weight is set, but the model's files hold no MTP tensors", .where = recipe.model.path,
+                   .fix = "set it to 0"});
+    return std::move(model.weights);
+  }
+  ModelWeights weights(loaded.model_config, options);
+  initialise(weights, {.seed = static_cast<uint64_t>(recipe.train.seed), .std = recipe.model.init_std, .hc_scale = recipe.model.hc_scale});
+  return weights;
+}
+
+}  // namespace
+
+int64_t count_steps(const LoadedRecipe& loaded, const DataLoader& loader) {
+  const int64_t wanted = loaded.recipe.train.steps, in_data = loader.n_steps();
+  if (wanted == 0) return in_data;
+  if (in_data >= 0 && wanted > in_data)
+    throw Error({.kind = ErrorKind::kConfig, .what = fmt::format("train.steps = {}, but data.epochs = {} ends after {} steps", wanted, loaded.recipe.data.epochs, in_data),
+                 .where = loaded.file.string(), .fix = "set data.epochs = 0 to go on with further passes, or lower train.steps"});
+  return wanted;
+}
+
+Trainer::Trainer(const LoadedRecipe& loaded)
+    : loaded_(loaded),
+      recipe_(loaded_.recipe),
+      resolved_(render_toml(loaded_.recipe)),
+      record_(loaded.run_folder),
+      tokenizer_(Tokenizer::load(loaded.tokenizer_path())),
+      data_(load_training_data(loaded, tokenizer_)),
+      loader_(data_.train, recipe_.data),
+      total_steps_(count_steps(loaded, loader_)),
+      latest_(find_latest_checkpoint(record_.checkpoints())),
+      weights_(first_weights(loaded_, latest_)),
+      checkpoints_({.folder = record_.checkpoints(), .keep_last = recipe_.checkpoint.keep_last}),
+      recovery_(recipe_.train.max_consecutive_skips) {
+  check_recipe_unchanged();
+  weights_.enable_gradients(frozen_rows(recipe_.optim, trained_parts(recipe_)));
+  optimizer_ = std::make_unique<Optimizer>(weights_, recipe_.optim, weights_.options().compute_dtype);
+  model_ = std::make_unique<StepModel>(weights_, step_model_config(recipe_));
+  start_or_resume();
+}
+
+Trainer::~Trainer() = default;
+
+void Trainer::check_recipe_unchanged() {
+  const std::optional<std::string> earlier = record_.earlier_recipe();
+  if (!earlier || !latest_) return;
+  const std::vector<std::string> changed = changed_keys(*earlier, resolved_, recipe_.allow_changes);
+  if (changed.empty()) return;
+  throw Error({.kind = ErrorKind::kConfig, .what = fmt::format("the recipe has changed since this run was started: {}", fmt::join(changed, ", ")),
+               .where = record_.folder().string(),
+               .fix = "undo the change, set run_folder to start another run, or name these keys in allow_changes to go on with them"});
+}
+
+void Trainer::start_or_resume() {
+  record_.write_environment(describe_environment());
+  if (latest_) restore(TrainingCheckpoint(*latest_));
+  model_->refresh();
+  record_.write_recipe(resolved_);
+  record_.start_at(latest_ ? step_ : -1);   // a checkpoint is saved after the measurements of its step
+  record_.event(latest_ ? "resume" : "start", step_, {{"cause", latest_ ? "the run folder holds a checkpoint" : "new run"}, {"total_steps", total_steps_}});
+  record_.event("data", step_, data_.report.to_json());
+  last_checkpoint_step_ = latest_ ? step_ : -1;
+  finished_before_ = latest_ && step_ >= total_steps_;
+}
+
+void Trainer::restore(const TrainingCheckpoint& checkpoint) {
+  WhileDoing work(fmt::format("resuming from {}", checkpoint.folder().string()));
+  const Manifest& manifest = checkpoint.manifest();
+  for (const Parameter& p : weights_.parameters()) checkpoint.load_into(std::string(kWeightPrefix) + p.row.name, p.master);
+  for (const auto& [name, tensor] : optimizer_->states()) checkpoint.load_into(name, tensor);
+  const Json& state = manifest.state;
+  const std::string where = checkpoint.folder().string();
+  const auto number = [&](const char* key) { return json_member(state, key, where, ErrorKind::kCheckpoint).get<int64_t>(); };
+  optimizer_->set_n_steps(number("optimizer_steps"));
+  recovery_.restore(number("consecutive_skips"), number("total_skips"));
+  tokens_ = number("tokens");
+  trained_tokens_ = number("trained_tokens");
+  step_ = loader_.resume_step(manifest.data_position);
+}
+
+void Trainer::run() {
+  if (finished_before_) {
+    log_info("train", "this run is finished: {} steps; newest checkpoint {}", total_steps_, find_latest_checkpoint(record_.checkpoints())->string());
+    return;
+  }
+  log_info("train", "{} steps of about {} tokens in {} from step {}", total_steps_, recipe_.data.rows_per_step() * recipe_.data.sequence_length,
+           record_.folder().string(), step_);
+  progress_ = std::make_unique<Progress>(step_, total_steps_, recipe_.train.log_every);
+  last_checkpoint_at_ = Clock::now();
+  if (step_ == 0) evaluate_if_due();
+  while (step_ < total_steps_) {
+    one_step();
+    note_written_checkpoint(/*wait=*/false);
+    evaluate_if_due();
+    checkpoint_if_due();
+    if (interrupt_requested()) {
+      save_checkpoint("stop");
+      note_written_checkpoint(/*wait=*/true);
+      record_.event("stop", step_, {{"cause", "a stop was asked for (Ctrl-C or SIGTERM)"}});
+      progress_.reset();
+      log_info("train", "stopped after step {}; run the same command again to go on", step_);
+      check_interrupt();
+    }
+  }
+  save_checkpoint("end");
+  note_written_checkpoint(/*wait=*/true);
+  record_.event("finish", step_, {{"tokens", tokens_}, {"skipped_steps", recovery_.total_skips()}});
+  progress_.reset();
+  log_info("train", "finished {} steps, {} tokens; checkpoint {}", step_, tokens_, find_latest_checkpoint(record_.checkpoints())->string());
+}
+
+void Trainer::one_step() {
+  WhileDoing work(fmt::format("step {}", step_ + 1));
+  const auto start = Clock::now();
+  const StepBatch batch = loader_.batch_at(step_);
+  const double data_seconds = seconds_since(start);
+  const double lr = learning_rate(recipe_.schedule, step_, total_steps_);
+  const StepResult result =
+      train_step(*model_, *optimizer_, recovery_, batch, {.step = step_ + 1, .lr = lr, .router_bias_speed = recipe_.train.router_bias_speed});
+  ++step_;
+  tokens_ += batch.n_tokens;
+  trained_tokens_ += batch.n_trained_tokens;
+  if (result.skipped) {
+    progress_->say(fmt::format("step {} skipped: {}", step_, *result.skipped));
+    record_.event("skip", step_, {{"cause", *result.skipped}, {"consecutive", recovery_.consecutive_skips()}});
+  }
+  log_step(batch, result, lr, data_seconds);
+}
+
+void Trainer::log_step(const StepBatch& batch, const StepResult& result, double lr, double data_seconds) {
+  const double step_seconds = data_seconds + result.forward_backward_seconds + result.update_seconds;
+  std::vector<Scalar> values = {{"train/loss", result.loss}, {"train/lm_loss", result.lm_loss}};
+  if (recipe_.train.mtp_loss_weight > 0) values.emplace_back("train/mtp_loss", result.mtp_loss);
+  if (recipe_.train.balance_loss_weight > 0) values.emplace_back("train/balance_loss", result.balance_loss);
+  if (recipe_.train.indexer_loss_weight > 0) values.emplace_back("train/indexer_loss", result.indexer_loss);
+  values.insert(values.end(), {{"train/learning_rate", lr},
+                               {"train/epoch", loader_.epochs_before(step_)},
+                               {"train/tokens", static_cast<double>(tokens_)},
+                               {"train/trained_tokens", static_cast<double>(trained_tokens_)},
+                               {"train/trained_token_fraction", static_cast<double>(batch.n_trained_tokens) / static_cast<double>(batch.n_tokens)},
+                               {"train/skipped", result.skipped ? 1.0 : 0.0},
+                               {"grad_norm/all", result.norms.trunk}});
+  for (const auto& [name, norm] : result.norms.by_class) values.emplace_back("grad_norm/" + metric_name(name), norm);
+  for (size_t i = 0; i < result.load_ratio.size(); ++i) values.emplace_back(fmt::format("moe/max_expert_load_ratio/layer_{}", i), result.load_ratio[i]);
+  values.insert(values.end(), {{"time/step_seconds", step_seconds},
+                               {"time/data_seconds", data_seconds},
+                               {"time/forward_backward_seconds", result.forward_backward_seconds},
+                               {"time/update_seconds", result.update_seconds},
+                               {"time/tokens_per_second", static_cast<double>(batch.n_tokens) / step_seconds}});
+  record_.metrics(step_, values);
+  progress_->step(step_, result.loss, lr, batch.n_tokens);
+}
+
+void Trainer::evaluate_if_due() {
+  const int64_t every = recipe_.eval.every_steps;
+  const bool due = step_ == 0 || step_ == total_steps_ || (every > 0 && step_ % every == 0);
+  if (!due || data_.held_out->size() == 0) return;
+  const HeldOutLoss held_out = held_out_loss(*model_, held_out_batches(*data_.held_out, recipe_.data));
+  record_.metrics(step_, {{"eval/held_out_loss", held_out.loss}, {"eval/held_out_tokens", held_out.n_tokens}});
+  record_.event("evaluation", step_, {{"held_out_loss", held_out.loss}});
+  progress_->say(fmt::format("step {} held-out loss {:.4f} over {:.0f} tokens", step_, held_out.loss, held_out.n_tokens));
+}
+
+void Trainer::checkpoint_if_due() {
+  if (step_ == total_steps_) return;   // the end saves its own
+  const int64_t every = recipe_.checkpoint.every_steps;
+  const double seconds = recipe_.checkpoint.every_seconds;
+  if ((every > 0 && step_ % every == 0) || (seconds > 0 && seconds_since(last_checkpoint_at_) > seconds)) save_checkpoint("interval");
+}
+
+// The audit record names a checkpoint once it is complete; what went wrong in the background is thrown here.
+void Trainer::note_written_checkpoint(bool wait) {
+  if (writing_cause_.empty() || (!wait && checkpoints_.busy())) return;
+  checkpoints_.wait();
+  record_.event("checkpoint", last_checkpoint_step_, {{"cause", writing_cause_}, {"write_seconds", checkpoints_.last_write_seconds()}});
+  writing_cause_.clear();
+}
+
+void Trainer::save_checkpoint(const char* cause) {
+  if (step_ == last_checkpoint_step_) return;
+  note_written_checkpoint(/*wait=*/true);
+  WhileDoing work(fmt::format("saving the checkpoint of step {}", step_));
+  record_.flush();
+  CheckpointContent content{.step = step_, .seed = static_cast<uint64_t>(recipe_.train.seed), .data_position = loader_.position(step_), .state = {}, .tensors = {}, .files = {}};
+  content.state = {{"optimizer_steps", optimizer_->n_steps()}, {"consecutive_skips", recovery_.consecutive_skips()}, {"total_skips", recovery_.total_skips()},
+                   {"tokens", tokens_}, {"trained_tokens", trained_tokens_}};
+  for (const Parameter& p : weights_.parameters()) content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + p.row.name, p.master));
+  for (const auto& [name, tensor] : optimizer_->states()) content.tensors.push_back(whole_tensor(name, tensor));
+  content.files = {{"recipe.toml", resolved_}, {"config.json", to_json(weights_.config()).dump(2) + "\n"}};
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"}) {
+    const fs::path path = loaded_.tokenizer_path() / name;
+    if (fs::exists(path)) content.files.emplace_back(name, read_file(path));
+  }
+  checkpoints_.save(content);
+  last_checkpoint_step_ = step_;
+  writing_cause_ = cause;
+  last_checkpoint_at_ = Clock::now();
+}
+
+}  // namespace temper
