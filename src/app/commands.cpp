@@ -3,6 +3,9 @@
 namespace temper {
 
 void add_train_command(CLI::App& app, Action& action);
+void add_generate_command(CLI::App& app, Action& action);
+void add_chat_command(CLI::App& app, Action& action);
+void add_probe_command(CLI::App& app, Action& action);
 void add_eval_command(CLI::App& app, Action& action);
 void add_compare_command(CLI::App& app, Action& action);
 void add_report_command(CLI::App& app, Action& action);
@@ -11,6 +14,9 @@ void add_tokenizer_command(CLI::App& app, Action& action);
 const std::vector<AddCommand>& all_commands() {
   static const std::vector<AddCommand> commands = {
       add_train_command,
+      add_generate_command,
+      add_chat_command,
+      add_probe_command,
       add_eval_command,
       add_compare_command,
       add_report_command,

@@ -9,9 +9,11 @@ namespace temper {
 namespace {
 
 std::atomic<int> requests{0};
+std::atomic<bool> quiet{false};
 
 void on_signal(int) {
   if (requests.fetch_add(1) >= 1) _exit(kInterruptedExitCode);
+  if (quiet) return;
   constexpr char kMessage[] = "\n[temper] stopping cleanly; press Ctrl-C again to end at once\n";
   [[maybe_unused]] const auto n = ::write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
 }
@@ -30,5 +32,9 @@ bool interrupt_requested() { return requests.load() > 0; }
 void check_interrupt() {
   if (interrupt_requested()) throw Interrupted{};
 }
+
+void clear_interrupt() { requests = 0; }
+
+void quiet_interrupts() { quiet = true; }
 
 }  // namespace temper

@@ -13,5 +13,9 @@ void install_interrupt_handler();
 bool interrupt_requested();
 /// Throws Interrupted if a stop was asked for.  Call it where nothing is half done.
 void check_interrupt();
+/// The request was met (an answer was cut short) and the program goes on.
+void clear_interrupt();
+/// From now on a request is not announced on stderr.
+void quiet_interrupts();
 
 }  // namespace temper

@@ -1,0 +1,44 @@
+#include "app/generation.h"
+
+namespace temper {
+
+void add_generation_options(CLI::App& command, GenerationOptions& options) {
+  command.add_option("--model", options.model, "model folder (with its tokenizer)")->required();
+  command.add_option("--max-new-tokens", options.max_new_tokens, "longest answer")->check(CLI::PositiveNumber)->capture_default_str();
+  command.add_option("--temperature", options.temperature, "divides the logits; 0 = always the most probable token")->capture_default_str();
+  command.add_option("--top-p", options.top_p, "draw from the fewest most probable tokens that reach this probability")->capture_default_str();
+  command.add_option("--top-k", options.top_k, "draw from so many most probable tokens; 0 = all")->capture_default_str();
+  command.add_option("--seed", options.seed, "of the draws")->capture_default_str();
+  command.add_option("--stop", options.stop, "text that ends an answer; may be given several times");
+  command.add_option("--dtype", options.dtype, "what is computed in")->check(CLI::IsMember({"float32", "bfloat16"}))->capture_default_str();
+  command.add_option("--thinking-mode", options.chat.thinking_mode, "answers with (thinking) or without (chat) reasoning")->check(CLI::IsMember({"chat", "thinking"}))->capture_default_str();
+  command.add_option("--reasoning-effort", options.chat.reasoning_effort, "in thinking mode: low, high or max")->check(CLI::IsMember({"low", "high", "max"}));
+  command.add_flag("--no-bos", options.no_bos, "plain texts do not begin with the begin-of-sentence token");
+}
+
+Generator::Generator(const GenerationOptions& options)
+    : options_(options), loaded_(load_model(options.model, {.compute_dtype = parse_dtype(options.dtype), .mtp = false})), tokenizer_(Tokenizer::load(options.model)) {
+  check_sampling(options.sampling(), "command line");
+  engine_ = std::make_unique<Engine>(loaded_.weights, tokenizer_, EngineConfig{.max_batch = options.max_batch});
+}
+
+Request Generator::request(std::vector<int64_t> prompt_ids, bool chat, uint64_t index) const {
+  return {.prompt_ids = std::move(prompt_ids), .sampling = options_.sampling(), .max_new_tokens = options_.max_new_tokens, .stop_ids = end_ids(tokenizer_, chat),
+          .stop_strings = options_.stop, .index = index};
+}
+
+Request Generator::continue_text(std::string_view text, uint64_t index) const {
+  return request(plain_prompt(tokenizer_, text, !options_.no_bos), false, index);
+}
+
+Request Generator::answer(const Conversation& conversation, uint64_t index) const {
+  return answer(conversation, index, options_.chat.thinking_mode == "thinking");
+}
+
+Request Generator::answer(const Conversation& conversation, uint64_t index, bool thinking) const {
+  ChatOptions chat = options_.chat;
+  chat.thinking_mode = thinking ? "thinking" : "chat";
+  return request(chat_prompt(tokenizer_, conversation, chat), true, index);
+}
+
+}  // namespace temper

@@ -1,0 +1,87 @@
+#include <fmt/format.h>
+
+#include "app/commands.h"
+#include "app/token_file.h"
+#include "base/log.h"
+#include "checkpoint/load_model.h"
+#include "checkpoint/safetensors.h"
+#include "model/deepseek_v4/model.h"
+#include "objective/sft.h"
+#include "tensor/from_list.h"
+#include "tensor/probe.h"
+
+namespace temper {
+namespace {
+
+struct Options {
+  std::string model, tokens, out, dtype = "float32";
+  bool backward = false;
+};
+
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
+// Every floating tensor of the checkpoint has a gradient; where nothing reaches it, zero.
+void add_gradients(const ModelWeights& weights, NamedTensors& results) {
+  for (const Parameter& parameter : weights.parameters()) {
+    if (parameter.row.stored == StoredFormat::kI64) continue;
+    const Tensor grad = parameter.grad.defined() ? parameter.grad : parameter.master.new_zeros(parameter.master.sizes());
+    results.emplace_back("grad." + parameter.row.name, grad.contiguous());
+  }
+}
+
+int probe_command(const Options& options) {
+  const fs::path out(options.out);
+  if (out.has_parent_path()) make_writable_folder(out.parent_path());
+  LoadedModel loaded = load_model(options.model, {.compute_dtype = parse_dtype(options.dtype)});
+  ModelWeights& weights = loaded.weights;
+  const TokenFile tokens = read_token_file(options.tokens, weights.config().vocab_size);
+  const Batch batch{.token_ids = tensor_of(tokens.input_ids), .labels = tensor_of(tokens.labels), .label_weights = {}, .document_lengths = tokens.document_lengths};
+  if (options.backward) weights.enable_gradients();
+  const Model model(weights);
+
+  NamedTensors probes;
+  ForwardResult forward;
+  {
+    const ProbeScope scope([&](const std::string& name, const Tensor& value) { probes.emplace_back("probe." + name, value.contiguous().clone()); });
+    ForwardOptions pass;
+    pass.training = options.backward;
+    forward = model.forward(batch, pass);
+  }
+  const Targets targets = shifted_targets(batch, weights.config().vocab_size);
+  const double scale = targets.n_targets > 0 ? 1.0 / targets.weight_sum : 0.0;   // without targets loss and gradients are zero
+  const SftLoss loss = options.backward ? sft_loss(forward.hidden, model.head(), targets, scale) : sft_loss_only(forward.hidden, model.head().value, targets);
+
+  const Tensor logits = model.logits(forward.hidden).view({tokens.batch_size, tokens.seq_len, -1});
+  NamedTensors results{{"logits", logits.to(at::kFloat)}, {"loss", logits.new_full({1}, loss.loss_sum * scale, at::kFloat)}};
+  Json order = Json::array();
+  for (const auto& [name, value] : probes) order.push_back(name);
+  results.insert(results.end(), probes.begin(), probes.end());
+  if (options.backward) {
+    model.backward(forward, loss.grad_hidden);
+    add_gradients(weights, results);
+  }
+  write_safetensors(out, results, {{"format", "pt"}, {"dtype", options.dtype}, {"order", order.dump()}});
+  fmt::print("loss {:.6f} over {} targets, {} tensors in {}\n", loss.loss_sum * scale, targets.n_targets, results.size(), options.out);
+  return 0;
+}
+
+}  // namespace
+
+void add_probe_command(CLI::App& app, Action& action) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("probe", "Logits, loss, intermediate tensors and every gradient of a model, to compare with an oracle");
+  command->add_option("--model", options->model, "model folder or training checkpoint")->required();
+  command->add_option("--tokens", options->tokens, "JSON: {\"input_ids\": [[...]], \"labels\": [[...]], \"document_lengths\": [[...]]}; the last two are optional")->required();
+  command->add_option("--out", options->out, "safetensors file: logits, loss, probe.<name>, grad.<released name>")->required();
+  command->add_flag("--backward", options->backward, "gradients as well");
+  command->add_option("--dtype", options->dtype, "what is computed in")->check(CLI::IsMember({"float32", "bfloat16", "float64"}))->capture_default_str();
+  command->footer(
+      "Labels are aligned with the ids and shifted inside; -100 is not trained; without labels the ids are the labels.\n"
+      "The loss is the mean over trained next-token targets.\n\n"
+      "Examples:\n"
+      "  temper probe --model mini-v4 --tokens tokens.json --out probe.safetensors\n"
+      "  temper probe --model mini-v4 --tokens tokens.json --out probe.safetensors --backward --dtype bfloat16");
+  command->callback([options, &action] { action = [options] { return probe_command(*options); }; });
+}
+
+}  // namespace temper
