@@ -28,7 +28,7 @@ demo_step 5 "Ask the exported model the same questions, and XSTest" "3 minutes"
 demo_run $temper eval --model $demo/model --suite stories,safety --out $demo/eval/tuned
 
 demo_step 6 "Write the report" "seconds"
-demo_run $temper report $demo/sft --before $demo/eval/base --after $demo/eval/tuned --out $demo/report.html
+demo_run $temper report --run $demo/sft --before $demo/eval/base --after $demo/eval/tuned --out $demo/report.html
 
 demo_step 7 "Before and after, paired over the same questions" "seconds"
 demo_run $temper compare $demo/eval/base $demo/eval/tuned || true
