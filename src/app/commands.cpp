@@ -6,6 +6,9 @@ void add_train_command(CLI::App& app, Action& action);
 void add_generate_command(CLI::App& app, Action& action);
 void add_chat_command(CLI::App& app, Action& action);
 void add_probe_command(CLI::App& app, Action& action);
+void add_import_command(CLI::App& app, Action& action);
+void add_export_command(CLI::App& app, Action& action);
+void add_inspect_command(CLI::App& app, Action& action);
 void add_eval_command(CLI::App& app, Action& action);
 void add_compare_command(CLI::App& app, Action& action);
 void add_report_command(CLI::App& app, Action& action);
@@ -17,6 +20,9 @@ const std::vector<AddCommand>& all_commands() {
       add_generate_command,
       add_chat_command,
       add_probe_command,
+      add_import_command,
+      add_export_command,
+      add_inspect_command,
       add_eval_command,
       add_compare_command,
       add_report_command,

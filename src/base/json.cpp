@@ -3,18 +3,27 @@
 #include <fmt/format.h>
 
 namespace temper {
+namespace {
+
+// The library's sentence without its "[json.exception...] " prefix.
+std::string reason_of(const nlohmann::json::exception& e) {
+  const std::string reason = e.what();
+  const size_t end = reason.find("] ");
+  return end == std::string::npos ? reason : reason.substr(end + 2);
+}
+
+}  // namespace
 
 Json parse_json(std::string_view text, const std::string& where, ErrorKind kind) {
   try {
     return Json::parse(text.begin(), text.end());
   } catch (const nlohmann::json::parse_error& e) {
-    // The library's sentence without its "[json.exception...] " prefix.
-    std::string reason = e.what();
-    if (const size_t end = reason.find("] "); end != std::string::npos) reason = reason.substr(end + 2);
     throw Error({.kind = kind,
-                 .what = "not valid JSON: " + reason,
+                 .what = "not valid JSON: " + reason_of(e),
                  .where = fmt::format("{}, byte {}", where, e.byte),
                  .fix = "repair the file or write it again"});
+  } catch (const nlohmann::json::exception& e) {   // a number beyond double's range
+    throw Error({.kind = kind, .what = "not valid JSON: " + reason_of(e), .where = where, .fix = "repair the file or write it again"});
   }
 }
 

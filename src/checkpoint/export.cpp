@@ -6,10 +6,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <regex>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/log.h"
 #include "kernels/quant.h"
 
 namespace temper {
@@ -88,11 +91,16 @@ class Exporter {
   Exporter(const WeightSource& source, SafetensorsFolderWriter& writer, ExportReport& report, ExportDtype dtype)
       : source_(source), writer_(writer), report_(report), dtype_(dtype) {}
 
+  /// The tensor of the row; its scale is kept until write_scale.
   void write(const TensorRow& row) {
     rounded_ = false;
     if (is_block_format(row.stored)) blocks(row);
     else plain(row);
     report_.n_rounded += rounded_;
+  }
+  void write_scale(const std::string& name) {
+    writer_.write(name, scales_.at(name));
+    scales_.erase(name);
   }
 
  private:
@@ -119,7 +127,7 @@ class Exporter {
       writer_.write_part(row.name, q.codes);
       scales.push_back(q.scales.view(at::kByte));
     });
-    writer_.write(*row.scale_name(), at::cat(scales, 0).view(at::ScalarType::Float8_e8m0fnu));
+    scales_[*row.scale_name()] = at::cat(scales, 0).view(at::ScalarType::Float8_e8m0fnu);
   }
 
   // Both widened to what holds them exactly.
@@ -133,6 +141,24 @@ class Exporter {
   ExportReport& report_;
   ExportDtype dtype_;
   bool rounded_ = false;
+  std::unordered_map<std::string, Tensor> scales_;   // of tensors that are written already
+};
+
+// A log line every few seconds of long exports.
+class Progress {
+ public:
+  explicit Progress(int64_t total) : total_(total), last_(std::chrono::steady_clock::now()) {}
+  void advance() {
+    ++done_;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_ < std::chrono::seconds(5)) return;
+    last_ = now;
+    log_info("export", "{} of {} tensors written", done_, total_);
+  }
+
+ private:
+  int64_t total_, done_ = 0;
+  std::chrono::steady_clock::time_point last_;
 };
 
 }  // namespace
@@ -180,9 +206,14 @@ ExportReport export_model(const WeightSource& source, const fs::path& to, const 
   report.data_bytes = writer.data_bytes();
   report.n_files = static_cast<int64_t>(writer.n_files());
   Exporter exporter(source, writer, report, options.dtype);
-  for (const TensorRow& row : plan.rows) {
+  std::unordered_map<std::string, const TensorRow*> rows;
+  for (const TensorRow& row : plan.rows) rows[row.name] = &row;
+  Progress progress(report.n_tensors);
+  for (const std::string& name : writer.order()) {
     check_interrupt();
-    exporter.write(row);
+    if (const auto row = rows.find(name); row != rows.end()) exporter.write(*row->second);
+    else exporter.write_scale(name);
+    progress.advance();
   }
   writer.write_file("config.json", config_text(source, target, options.dtype));
   for (const char* name : kCompanions) {

@@ -11,8 +11,8 @@ struct LoadedModel {
   bool mtp_missing = false;    // the config has MTP layers, the files have not: built without them
 };
 
-/// Reads a model folder or a training checkpoint (open_weights) tensor by tensor: besides the weights themselves about
-/// 130 MB are in use.  With options.mtp = false, MTP tensors of the files are left out.
+/// Reads a model folder or a training checkpoint (open_weights) tensor by tensor: besides the weights themselves some
+/// tens of MB are in use.  With options.mtp = false, MTP tensors of the files are left out.
 LoadedModel load_model(const fs::path& path, WeightsOptions options = {});
 
 }  // namespace temper

@@ -163,9 +163,11 @@ at::ScalarType ModelFolderSource::exact_dtype(const TensorRow& row) const {
 
 Tensor ModelFolderSource::read_rows(const TensorRow& row, int64_t begin, int64_t end) const {
   const Place& p = place(row);
-  Tensor stored = p.weight.file->tensor(*p.weight.stored);
-  if (p.expert >= 0) stored = stored.select(0, p.expert);
-  stored = stored.narrow(0, p.first_row + begin, end - begin);
+  const StoredTensor& whole = *p.weight.stored;
+  // A fused tensor [E, rows, columns] is a list of E * rows rows.
+  const auto row_shape = at::IntArrayRef(whole.shape).slice(p.expert >= 0 ? 2 : 1);
+  const int64_t first = (p.expert >= 0 ? p.expert * whole.shape[1] : 0) + p.first_row + begin;
+  const Tensor stored = p.weight.file->rows(whole, first, end - begin, row_shape);
   if (p.format == Format::kPlain) return row.stored == StoredFormat::kI64 ? stored.to(at::kLong) : stored;
   const Tensor scales = p.scale->file->tensor(*p.scale->stored);
   const Dequantized result = p.format == Format::kFp8 ? dequantize_fp8_block(stored, scales.narrow(0, begin / 128, (end + 127) / 128 - begin / 128))

@@ -66,6 +66,10 @@ std::vector<fs::path> files_of_folder(const fs::path& folder) {
   return files;
 }
 
+void sort_by_element_size(std::vector<StoredTensor>& tensors) {
+  std::stable_sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return stored_dtype_bytes(a.dtype) > stored_dtype_bytes(b.dtype); });
+}
+
 }  // namespace
 
 at::ScalarType scalar_type_of(StoredDtype dtype) {
@@ -83,15 +87,23 @@ StoredDtype stored_dtype_of(at::ScalarType dtype) {
 SafetensorsFile::SafetensorsFile(const fs::path& path)
     : map_(map_file(path)), header_(parse_safetensors_header(map_->bytes(), map_->bytes().size(), path.string())) {}
 
-Tensor SafetensorsFile::tensor(const StoredTensor& tensor) const {
-  const at::TensorOptions options = at::TensorOptions().dtype(scalar_type_of(tensor.dtype));
-  const std::byte* data = bytes(tensor).data();
-  if (tensor.bytes > 0 && reinterpret_cast<uintptr_t>(data) % stored_dtype_bytes(tensor.dtype) == 0) {
+Tensor SafetensorsFile::tensor(const StoredTensor& tensor) const { return view(bytes(tensor), tensor.dtype, tensor.shape); }
+
+Tensor SafetensorsFile::rows(const StoredTensor& tensor, int64_t first, int64_t n, at::IntArrayRef row_shape) const {
+  const uint64_t row_bytes = *element_count(std::span(row_shape.data(), row_shape.size())) * stored_dtype_bytes(tensor.dtype);
+  std::vector<int64_t> shape = row_shape.vec();
+  shape.insert(shape.begin(), n);
+  return view(bytes(tensor).subspan(static_cast<uint64_t>(first) * row_bytes, static_cast<uint64_t>(n) * row_bytes), tensor.dtype, shape);
+}
+
+Tensor SafetensorsFile::view(std::span<const std::byte> part, StoredDtype dtype, at::IntArrayRef shape) const {
+  const at::TensorOptions options = at::TensorOptions().dtype(scalar_type_of(dtype));
+  if (!part.empty() && reinterpret_cast<uintptr_t>(part.data()) % stored_dtype_bytes(dtype) == 0) {
     // The deleter's copy of the pointer keeps the map alive as long as the view.
-    return at::from_blob(const_cast<std::byte*>(data), tensor.shape, [map = map_](void*) {}, options);
+    return at::from_blob(const_cast<std::byte*>(part.data()), shape, [map = map_](void*) {}, options);
   }
-  Tensor copy = at::empty(tensor.shape, options);
-  if (tensor.bytes > 0) std::memcpy(copy.data_ptr(), data, tensor.bytes);
+  Tensor copy = at::empty(shape, options);
+  if (!part.empty()) std::memcpy(copy.data_ptr(), part.data(), part.size());
   return copy;
 }
 
@@ -165,6 +177,7 @@ uint64_t SafetensorsFolder::data_bytes() const {
 SafetensorsFileWriter::SafetensorsFileWriter(const fs::path& path, std::vector<StoredTensor> tensors,
                                              const std::map<std::string, std::string>& metadata)
     : tensors_(std::move(tensors)), file_(path) {
+  sort_by_element_size(tensors_);
   file_.write(render_safetensors_header(tensors_, metadata));
 }
 
@@ -230,6 +243,14 @@ SafetensorsFolderWriter::SafetensorsFolderWriter(const fs::path& folder, std::ve
     bytes += size;
     data_bytes_ += size;
   }
+  for (auto& shard : shards_) sort_by_element_size(shard);
+}
+
+std::vector<std::string> SafetensorsFolderWriter::order() const {
+  std::vector<std::string> names;
+  for (const auto& shard : shards_)
+    for (const StoredTensor& tensor : shard) names.push_back(tensor.name);
+  return names;
 }
 
 SafetensorsFolderWriter::~SafetensorsFolderWriter() {
@@ -293,7 +314,8 @@ void write_safetensors(const fs::path& path, const std::vector<std::pair<std::st
   std::vector<StoredTensor> declared;
   for (const auto& [name, value] : tensors) declared.push_back({.name = name, .dtype = stored_dtype_of(value.scalar_type()), .shape = value.sizes().vec()});
   SafetensorsFileWriter writer(path, std::move(declared), metadata);
-  for (const auto& [name, value] : tensors) writer.write(name, value);
+  std::unordered_map<std::string, Tensor> by_name(tensors.begin(), tensors.end());
+  for (const StoredTensor& tensor : writer.tensors()) writer.write(tensor.name, by_name.at(tensor.name));
   writer.finish();
 }
 

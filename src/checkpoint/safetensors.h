@@ -2,8 +2,9 @@
 // Safetensors files and folders of them.
 //
 // Reading maps the files: a tensor is a view of the map where its alignment allows, so opening costs only the headers.
-// Writing streams: the tensors are declared first (the header precedes the data), then written one by one in that order,
-// so no more than one tensor is in memory.
+// Writing streams: the tensors are declared first (the header precedes the data), then written part by part, so no more than
+// a part is in memory.  The order in a file is by element size, the largest first: then every tensor lies on a multiple of its
+// element's size, which readers that map the file need.
 
 #include <memory>
 #include <optional>
@@ -34,11 +35,15 @@ class SafetensorsFile {
   std::span<const std::byte> bytes(const StoredTensor& tensor) const { return map_->bytes().subspan(tensor.offset, tensor.bytes); }
   /// Do not write to it: it may be a view of the file's read-only map (which it keeps alive).
   Tensor tensor(const StoredTensor& tensor) const;
+  /// Rows [first, first + n) of the tensor seen as a list of rows of `row_shape`; only they are read or copied.
+  Tensor rows(const StoredTensor& tensor, int64_t first, int64_t n, at::IntArrayRef row_shape) const;
   /// Its pages leave the resident set; they are read again when touched.
   void release(const StoredTensor& tensor) const { map_->release(tensor.offset, tensor.bytes); }
   void release(uint64_t offset, uint64_t n_bytes) const { map_->release(offset, n_bytes); }
 
  private:
+  Tensor view(std::span<const std::byte> part, StoredDtype dtype, at::IntArrayRef shape) const;
+
   std::shared_ptr<const MappedFile> map_;
   SafetensorsHeader header_;
 };
@@ -79,7 +84,7 @@ class SafetensorsFolder {
 /// One file, written front to back.  Without finish() nothing is left behind.
 class SafetensorsFileWriter {
  public:
-  /// `tensors`: names, dtypes and shapes in the order of writing.
+  /// `tensors`: names, dtypes and shapes.  They are sorted; tensors() has the order of writing.
   SafetensorsFileWriter(const fs::path& path, std::vector<StoredTensor> tensors, const std::map<std::string, std::string>& metadata);
   /// The next tensor.  Error{kInternal} unless name, dtype and shape are those declared.
   void write(const std::string& name, const Tensor& value);
@@ -88,7 +93,7 @@ class SafetensorsFileWriter {
   size_t n_complete() const { return next_; }
   /// Flushes to the disk and gives the file its name.  Error{kInternal} if tensors are missing.
   void finish();
-  const std::vector<StoredTensor>& tensors() const { return tensors_; }
+  const std::vector<StoredTensor>& tensors() const { return tensors_; }   // sorted stably by element size
 
  private:
   std::vector<StoredTensor> tensors_;
@@ -111,7 +116,9 @@ class SafetensorsFolderWriter {
   SafetensorsFolderWriter(const SafetensorsFolderWriter&) = delete;
   SafetensorsFolderWriter& operator=(const SafetensorsFolderWriter&) = delete;
 
-  /// The next tensor, in the declared order.
+  /// All tensors in the order of writing: shards take them as declared, each shard sorts its own.
+  std::vector<std::string> order() const;
+  /// The next tensor of order().
   void write(const std::string& name, const Tensor& value);
   /// Some rows of the next tensor, as SafetensorsFileWriter::write_part.
   void write_part(const std::string& name, const Tensor& rows);

@@ -87,10 +87,11 @@ std::vector<ManifestTensor> write_rank_file(const fs::path& folder, int64_t rank
   for (const CheckpointTensor& tensor : tensors)
     declared.push_back({.name = piece_name(tensor), .dtype = stored_dtype_of(tensor.value.scalar_type()), .shape = tensor.value.sizes().vec()});
   SafetensorsFileWriter writer(folder / file, std::move(declared), {{"format", "pt"}});
+  std::unordered_map<std::string, const CheckpointTensor*> by_name;
+  for (const CheckpointTensor& tensor : tensors) by_name[piece_name(tensor)] = &tensor;
   std::vector<ManifestTensor> entries;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const CheckpointTensor& tensor = tensors[i];
-    const StoredTensor& stored = writer.tensors()[i];
+  for (const StoredTensor& stored : writer.tensors()) {
+    const CheckpointTensor& tensor = *by_name.at(stored.name);
     const Tensor packed = tensor.value.contiguous();
     writer.write(stored.name, packed);
     entries.push_back({.name = tensor.name,

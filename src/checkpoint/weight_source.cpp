@@ -1,14 +1,18 @@
 #include "checkpoint/weight_source.h"
 
+#include <ATen/ops/all.h>
+#include <ATen/ops/isfinite.h>
+
 #include <algorithm>
 
+#include "base/interrupt.h"
 #include "checkpoint/model_folder_source.h"
 #include "checkpoint/training_checkpoint.h"
 
 namespace temper {
 namespace {
 
-constexpr int64_t kPartBytes = int64_t{64} << 20;
+constexpr int64_t kPartBytes = int64_t{16} << 20;
 constexpr int64_t kRowBlock = 128;   // parts begin where blocks of FP8 begin
 
 // The master weights of a training checkpoint.
@@ -64,6 +68,18 @@ void WeightSource::for_each_part(const TensorRow& row, const std::function<void(
     body(begin, read_rows(row, begin, end));
     release_rows(row, begin, end);
   }
+}
+
+std::vector<std::string> tensors_that_are_not_finite(const WeightSource& source) {
+  std::vector<std::string> names;
+  for (const TensorRow& row : source.rows()) {
+    if (row.stored == StoredFormat::kI64) continue;
+    check_interrupt();
+    bool finite = true;
+    source.for_each_part(row, [&](int64_t, const Tensor& part) { finite = finite && at::isfinite(part).all().item<bool>(); });
+    if (!finite) names.push_back(row.name);
+  }
+  return names;
 }
 
 std::unique_ptr<WeightSource> open_weights(const fs::path& path) {

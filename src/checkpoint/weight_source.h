@@ -33,7 +33,7 @@ class WeightSource {
   /// A small file beside the weights (config.json, tokenizer.json), or nothing.
   virtual std::optional<std::string> companion(const std::string& name) const = 0;
 
-  /// Calls body(begin, rows) for parts of about 64 MB, releasing each after it.
+  /// Calls body(begin, rows) for parts of about 16 MB (in fp32), releasing each after it.
   void for_each_part(const TensorRow& row, const std::function<void(int64_t begin, const Tensor& rows)>& body) const;
 
  protected:
@@ -45,6 +45,9 @@ class WeightSource {
   bool mtp_missing_ = false;
   fs::path path_;
 };
+
+/// Reads everything; the names of tensors with infinities or NaN.
+std::vector<std::string> tensors_that_are_not_finite(const WeightSource& source);
 
 /// Opens a model folder (config.json and safetensors), or a training checkpoint `step-N`.  Checks every name, shape and
 /// dtype; nothing is read yet.

@@ -191,14 +191,14 @@ TEST(TrainingCheckpoint, DamageIsFoundAndNamed) {
   const std::string good_data = read_file(data), good_manifest = read_file(manifest);
 
   std::string bad = good_data;
-  bad.back() = static_cast<char>(bad.back() ^ 1);   // the last tensor
+  bad.back() = static_cast<char>(bad.back() ^ 1);   // in the last tensor, weights/b
   write_file_atomic(data, bad);
   const TrainingCheckpoint damaged(step);
-  EXPECT_ERROR(damaged.tensor("count"), ErrorKind::kCheckpoint, "count do not have the digest");
+  EXPECT_ERROR(damaged.tensor("weights/b"), ErrorKind::kCheckpoint, "weights/b do not have the digest");
   EXPECT_ERROR(damaged.verify(), ErrorKind::kCheckpoint, "rank-0.safetensors");
   EXPECT_NO_THROW(damaged.tensor("weights/a"));
   write_file_atomic(data, good_data.substr(0, good_data.size() - 1));
-  EXPECT_ERROR(TrainingCheckpoint{step}, ErrorKind::kCheckpoint, "before count does");
+  EXPECT_ERROR(TrainingCheckpoint{step}, ErrorKind::kCheckpoint, "before weights/b does");
   fs::remove(data);
   EXPECT_ERROR(TrainingCheckpoint{step}, ErrorKind::kCheckpoint, "rank-0.safetensors is missing");
   write_file_atomic(data, good_data);

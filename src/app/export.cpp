@@ -1,0 +1,79 @@
+// temper import, temper export: model folders from other model folders and from training checkpoints.
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <memory>
+
+#include "app/commands.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "checkpoint/export.h"
+
+namespace temper {
+namespace {
+
+constexpr double kGigabyte = 1e9;
+
+struct Options {
+  std::string from, to, dtype, format = "official";
+  double shard_gigabytes = 5.0;
+};
+
+void print_report(const ExportReport& report, const Options& options) {
+  fmt::print("{}: {} tensors in {} files, {:.3f} GB\n", options.to, report.n_tensors, report.n_files, static_cast<double>(report.data_bytes) / kGigabyte);
+  if (report.n_rounded == 0) fmt::print("values: all as in {}\n", options.from);
+  else fmt::print("values: {} tensors were rounded to the dtype {}\n", report.n_rounded, options.dtype);
+  if (report.mtp_missing) fmt::print("MTP: {} has no MTP tensors, so neither has {}\n", options.from, options.to);
+  fmt::print("copied: {}\n", report.copied_files.empty() ? "nothing beside the weights" : fmt::format("{}", fmt::join(report.copied_files, ", ")));
+  if (report.transformers_obstacles.empty()) return;
+  fmt::print("transformers would not read it right (temper does):\n");
+  for (const std::string& obstacle : report.transformers_obstacles) fmt::print("  {}\n", obstacle);
+}
+
+int run(const Options& options) {
+  const std::unique_ptr<WeightSource> source = open_weights(options.from);
+  const ExportOptions how{.dtype = parse_export_dtype(options.dtype), .max_shard_bytes = static_cast<uint64_t>(options.shard_gigabytes * kGigabyte)};
+  print_report(export_model(*source, options.to, how), options);
+  return 0;
+}
+
+void add_common(CLI::App* command, const std::shared_ptr<Options>& options, Action& action) {
+  command->add_option("--to", options->to, "folder to write; must not exist, or be empty")->required();
+  command->add_option("--shard-gb", options->shard_gigabytes, "largest size of one file, in 10^9 bytes")->check(CLI::PositiveNumber)->capture_default_str();
+  command->callback([options, &action] { action = [options] { return run(*options); }; });
+}
+
+}  // namespace
+
+void add_import_command(CLI::App& app, Action& action) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("import", "A model folder in any spelling and storage -> released names, without FP8 and FP4");
+  command->add_option("--from", options->from, "model folder: config.json and safetensors")->required();
+  command->add_option("--dtype", options->dtype, "exact: the smallest dtype that holds every value; bf16; float32")
+      ->check(CLI::IsMember({"exact", "bf16", "float32"}))
+      ->default_val("exact");
+  add_common(command, options, action);
+  command->footer(
+      "Reads part by part: memory stays below 1 GB whatever the size of the model.\n"
+      "Examples:\n"
+      "  temper import --from DeepSeek-V4-Flash --to flash-bf16\n"
+      "  temper import --from saved_by_transformers --to model --dtype float32");
+}
+
+void add_export_command(CLI::App& app, Action& action) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("export", "A training checkpoint or model folder -> a model folder in the official layout");
+  command->add_option("--from", options->from, "checkpoint (runs/x/checkpoints/step-100) or model folder")->required();
+  command->add_option("--format", options->format, "layout of names and files")->check(CLI::IsMember({"official"}))->capture_default_str();
+  command->add_option("--dtype", options->dtype, "bf16; fp8-fp4: as released; float32; exact")
+      ->check(CLI::IsMember({"bf16", "fp8-fp4", "float32", "exact"}))
+      ->default_val("bf16");
+  add_common(command, options, action);
+  command->footer(
+      "Examples:\n"
+      "  temper export --from runs/sft/checkpoints/step-400 --to my-model --format official --dtype bf16\n"
+      "  temper export --from my-model --to my-model-fp4 --dtype fp8-fp4");
+}
+
+}  // namespace temper

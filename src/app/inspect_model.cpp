@@ -1,0 +1,198 @@
+// The kinds "config", "model" and "safetensors" of temper inspect.
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+
+#include "app/inspection.h"
+#include "checkpoint/export.h"
+#include "checkpoint/model_folder_source.h"
+#include "model/deepseek_v4/flops.h"
+#include "model/deepseek_v4/parameter_table.h"
+
+namespace temper::detail {
+namespace {
+
+struct DtypeTotal {
+  int64_t n_tensors = 0, n_elements = 0, n_bytes = 0;
+};
+using DtypeTotals = std::map<std::string, DtypeTotal>;
+
+DtypeTotal sum_of(const DtypeTotals& totals) {
+  DtypeTotal sum;
+  for (const auto& [dtype, total] : totals) {
+    sum.n_tensors += total.n_tensors;
+    sum.n_elements += total.n_elements;
+    sum.n_bytes += total.n_bytes;
+  }
+  return sum;
+}
+
+void describe_totals(Inspection& out, const DtypeTotals& totals, const char* title) {
+  const DtypeTotal sum = sum_of(totals);
+  Json by_dtype = Json::object();
+  out.text += fmt::format("{}: {} tensors, {} stored elements, {} data bytes ({})\n", title, with_commas(sum.n_tensors), with_commas(sum.n_elements),
+                          with_commas(sum.n_bytes), size_text(static_cast<uint64_t>(sum.n_bytes)));
+  for (const auto& [dtype, total] : totals) {
+    by_dtype[dtype] = {{"tensors", total.n_tensors}, {"elements", total.n_elements}, {"bytes", total.n_bytes}};
+    out.text += fmt::format("  {:<8} {:>10} tensors {:>20} elements {:>20} bytes\n", dtype, with_commas(total.n_tensors), with_commas(total.n_elements), with_commas(total.n_bytes));
+  }
+  out.json["tensors"] = {{"count", sum.n_tensors}, {"elements", sum.n_elements}, {"bytes", sum.n_bytes}, {"by_dtype", std::move(by_dtype)}};
+}
+
+void describe_layers(Inspection& out, const ModelConfig& c) {
+  const auto n_of = [&](int64_t ratio) { return std::count(c.compress_ratios.begin(), c.compress_ratios.begin() + c.n_layers, ratio); };
+  out.json["layers"] = {{"total", c.n_layers}, {"window", n_of(0)}, {"csa", n_of(4)}, {"hca", n_of(128)}, {"hash_routed", c.n_hash_layers}, {"mtp", c.n_mtp_layers}};
+  out.text += fmt::format("layers: {}: {} window, {} CSA, {} HCA; the first {} hash-routed; {} MTP\n", c.n_layers, n_of(0), n_of(4), n_of(128), c.n_hash_layers, c.n_mtp_layers);
+  out.text += fmt::format("hidden {}, {} heads of {} ({} rotary), vocabulary {}, {} experts of {} ({} a token), {} streams, window {}\n", c.hidden_size, c.n_heads, c.head_dim,
+                          c.rope_head_dim, c.vocab_size, c.n_routed_experts, c.moe_intermediate_size, c.top_k, c.hc_mult, c.sliding_window);
+}
+
+void describe_parameters(Inspection& out, const ModelConfig& config) {
+  const ParameterTable table = parameter_table(config);
+  Json by_class = Json::object();
+  out.text += "parameters (scales and tid2eid do not count):\n";
+  const auto line = [&](const std::string& name, int64_t n) { out.text += fmt::format("  {:<34} {:>22}\n", name, with_commas(n)); };
+  for (const auto& row : table.main) {
+    by_class[parameter_class_name(row.parameter)] = row.n;
+    line(parameter_class_name(row.parameter), row.n);
+  }
+  line("total without MTP", table.n_main);
+  line("MTP", table.n_mtp);
+  line("total with MTP", table.n_main + table.n_mtp);
+  line("a token activates", table.active);
+  line("  without the embedding (for 6 N)", table.active_without_embedding);
+  out.json["parameters"] = {{"by_class", std::move(by_class)}, {"without_mtp", table.n_main}, {"mtp", table.n_mtp}, {"with_mtp", table.n_main + table.n_mtp},
+                            {"active", table.active}, {"active_without_embedding", table.active_without_embedding}, {"active_with_mtp", table.active_with_mtp}};
+}
+
+void describe_flops(Inspection& out, const ModelConfig& config) {
+  std::vector<int64_t> lengths;
+  for (const int64_t S : {512, 4096, 32768, 131072, 1048576})
+    if (S <= config.max_positions || lengths.empty()) lengths.push_back(S);
+  Json list = Json::array();
+  out.text += "FLOPs per token in G (one document of S tokens; 2 for a multiply-add; docs/deepseek_v4.md has the formula):\n";
+  std::string header = fmt::format("  {:<34}", "S"), training = fmt::format("  {:<34}", "training"), no_mtp = fmt::format("  {:<34}", "training, no MTP, indexer frozen");
+  std::vector<std::string> components;
+  for (const int64_t S : lengths) {
+    const FlopsPerToken flops = flops_per_token(config, {S});
+    const double plain = flops_per_token(config, {S}, {.mtp = false, .indexer_trained = false}).training;
+    header += fmt::format("{:>13}", with_commas(S));
+    training += fmt::format("{:>13.4f}", flops.training / 1e9);
+    no_mtp += fmt::format("{:>13.4f}", plain / 1e9);
+    Json forward = Json::object();
+    for (size_t i = 0; i < flops.components.size(); ++i) {
+      if (components.size() <= i) components.push_back(fmt::format("    {:<32}", flops.components[i].name));
+      components[i] += fmt::format("{:>13.4f}", flops.components[i].forward / 1e9);
+      forward[flops.components[i].name] = flops.components[i].forward;
+    }
+    list.push_back({{"seq", S}, {"forward", flops.forward}, {"training", flops.training}, {"training_without_mtp_and_indexer", plain}, {"forward_by_component", std::move(forward)}});
+  }
+  std::string forward = fmt::format("  {:<34}", "forward");
+  for (const Json& item : list) forward += fmt::format("{:>13.4f}", item["forward"].get<double>() / 1e9);
+  out.text += header + "\n" + training + "\n" + no_mtp + "\n" + forward + "\n";
+  for (const std::string& component : components) out.text += component + "\n";
+  out.json["flops_per_token"] = std::move(list);
+}
+
+DtypeTotals totals_of_config(const ModelConfig& config) {
+  DtypeTotals totals;
+  for (const StoredTensorInfo& tensor : stored_tensors(config)) {
+    DtypeTotal& total = totals[tensor.dtype];
+    ++total.n_tensors;
+    total.n_elements += tensor.numel();
+    total.n_bytes += tensor.n_bytes();
+  }
+  return totals;
+}
+
+void add_stored(DtypeTotals& totals, const StoredTensor& tensor) {
+  DtypeTotal& total = totals[std::string(stored_dtype_name(tensor.dtype))];
+  ++total.n_tensors;
+  total.n_elements += static_cast<int64_t>(tensor.bytes / stored_dtype_bytes(tensor.dtype));
+  total.n_bytes += static_cast<int64_t>(tensor.bytes);
+}
+
+std::string spelling_of(const SafetensorsFolder& files) {
+  bool prefix = false, theirs = false, released = false;
+  for (const std::string& name : files.names()) {
+    prefix = prefix || name.starts_with("model.");
+    theirs = theirs || name.find(".self_attn.") != std::string::npos;
+    released = released || name.find(".attn.wq_a") != std::string::npos;
+  }
+  if (theirs) return released ? "a mixture of released and transformers names" : "transformers";
+  return prefix ? "released names with the prefix model. (save_pretrained)" : "released";
+}
+
+void describe_health(Inspection& out, const ModelFolderSource& source, bool read_values) {
+  if (!read_values && source.files().data_bytes() > kAlwaysReadBytes) {
+    out.json["health"] = {{"values_read", false}};
+    out.text += "health: names, shapes and types are right; values were not read (--values reads them)\n";
+    return;
+  }
+  const std::vector<std::string> bad = tensors_that_are_not_finite(source);
+  out.json["health"] = {{"values_read", true}, {"not_finite", bad}};
+  out.text += bad.empty() ? "health: names, shapes and types are right; all values are finite\n"
+                          : fmt::format("health: {} tensors have values that are not finite: {}\n", bad.size(), fmt::join(bad.begin(), bad.begin() + static_cast<long>(std::min<size_t>(20, bad.size())), ", "));
+}
+
+void describe_transformers(Inspection& out, const ModelConfig& config) {
+  const std::vector<std::string> obstacles = transformers_obstacles(config);
+  out.json["transformers_obstacles"] = obstacles;
+  for (const std::string& obstacle : obstacles) out.text += fmt::format("transformers would not read it: {}\n", obstacle);
+}
+
+}  // namespace
+
+Inspection inspect_config(const fs::path& path) {
+  const ModelConfig config = read_model_config(path);
+  Inspection out{.json = {{"kind", "config"}, {"path", path.string()}}, .text = fmt::format("DeepSeek-V4 model config {}\n", path.string())};
+  describe_layers(out, config);
+  describe_totals(out, totals_of_config(config), "official files of it");
+  describe_parameters(out, config);
+  describe_flops(out, config);
+  describe_transformers(out, config);
+  return out;
+}
+
+Inspection inspect_model(const fs::path& folder, bool read_values) {
+  const ModelFolderSource source(folder);
+  Inspection out{.json = {{"kind", "model"}, {"path", folder.string()}}, .text = fmt::format("DeepSeek-V4 model folder {}\n", folder.string())};
+  describe_layers(out, source.config());
+  DtypeTotals totals;
+  for (const std::string& name : source.files().names()) add_stored(totals, *source.files().entry(name).stored);
+  describe_totals(out, totals, fmt::format("{} files", source.files().n_files()).c_str());
+  const std::string spelling = spelling_of(source.files());
+  const bool tokenizer = fs::exists(folder / "tokenizer.json") || fs::exists(folder / "vocab.json");
+  out.json["spelling"] = spelling;
+  out.json["mtp_missing"] = source.mtp_missing();
+  out.json["tokenizer"] = tokenizer;
+  out.text += fmt::format("names: {}\n", spelling);
+  if (source.mtp_missing()) out.text += "MTP: the config has it, the files do not (as checkpoints of transformers)\n";
+  out.text += tokenizer ? "tokenizer: there\n" : "tokenizer: none in this folder\n";
+  describe_health(out, source, read_values);
+  describe_parameters(out, source.config());
+  describe_flops(out, source.config());
+  describe_transformers(out, source.config());
+  return out;
+}
+
+Inspection inspect_safetensors(const fs::path& file) {
+  const SafetensorsFile opened(file);
+  Inspection out{.json = {{"kind", "safetensors"}, {"path", file.string()}}, .text = fmt::format("safetensors file {}\n", file.string())};
+  DtypeTotals totals;
+  Json list = Json::array();
+  for (const StoredTensor& tensor : opened.tensors()) add_stored(totals, tensor);
+  describe_totals(out, totals, "in it");
+  for (const StoredTensor& tensor : opened.tensors()) {
+    list.push_back({{"name", tensor.name}, {"dtype", std::string(stored_dtype_name(tensor.dtype))}, {"shape", tensor.shape}});
+    if (list.size() <= 40) out.text += fmt::format("  {:<8} {:<20} {}\n", stored_dtype_name(tensor.dtype), fmt::format("[{}]", fmt::join(tensor.shape, ", ")), tensor.name);
+  }
+  if (list.size() > 40) out.text += fmt::format("  ... {} more (--json has all)\n", list.size() - 40);
+  out.json["list"] = std::move(list);
+  return out;
+}
+
+}  // namespace temper::detail

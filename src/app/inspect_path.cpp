@@ -1,0 +1,161 @@
+// Which kind of thing a path is, and the kinds "checkpoint", "run" and "data" of temper inspect.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "app/inspection.h"
+#include "base/error.h"
+#include "checkpoint/training_checkpoint.h"
+#include "data/row_format.h"
+#include "data/text_reader.h"
+
+namespace temper {
+namespace detail {
+
+std::string with_commas(int64_t n) {
+  std::string digits = std::to_string(n);
+  for (int64_t i = static_cast<int64_t>(digits.size()) - 3; i > (n < 0 ? 1 : 0); i -= 3) digits.insert(static_cast<size_t>(i), ",");
+  return digits;
+}
+
+std::string size_text(uint64_t bytes) {
+  constexpr const char* kUnits[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+  double size = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (size >= 1024 && unit < 4) size /= 1024, ++unit;
+  return unit == 0 ? fmt::format("{} bytes", bytes) : fmt::format("{:.2f} {}", size, kUnits[unit]);
+}
+
+Inspection inspect_checkpoint(const fs::path& folder, bool read_values) {
+  const TrainingCheckpoint checkpoint(folder);
+  const Manifest& manifest = checkpoint.manifest();
+  struct Group {
+    int64_t n_tensors = 0;
+    uint64_t n_bytes = 0;
+  };
+  std::map<std::string, Group> groups;   // "weights", "adamw_m", ...
+  uint64_t total = 0;
+  size_t n_pieces = 0;
+  for (const ManifestTensor& tensor : manifest.tensors) {
+    const size_t slash = tensor.name.find('/');
+    Group& group = groups[slash == std::string::npos ? tensor.name : tensor.name.substr(0, slash)];
+    ++group.n_tensors;
+    n_pieces += tensor.pieces.size();
+    for (const ManifestPiece& piece : tensor.pieces) group.n_bytes += piece.bytes, total += piece.bytes;
+  }
+  Inspection out{.json = {{"kind", "checkpoint"}, {"path", folder.string()}, {"step", manifest.step}, {"seed", manifest.seed}, {"mesh", manifest.mesh},
+                          {"data_position", manifest.data_position}, {"state", manifest.state}, {"bytes", total}},
+                 .text = fmt::format("training checkpoint {}\nstep {}, seed {}, mesh {}\n", folder.string(), manifest.step, manifest.seed, manifest.mesh.dump())};
+  out.text += fmt::format("{} tensors in {} pieces, {}\n", manifest.tensors.size(), n_pieces, size_text(total));
+  for (const auto& [name, group] : groups) {
+    out.json["groups"][name] = {{"tensors", group.n_tensors}, {"bytes", group.n_bytes}};
+    out.text += fmt::format("  {:<24} {:>8} tensors {:>14}\n", name, group.n_tensors, size_text(group.n_bytes));
+  }
+  for (const ManifestFile& file : manifest.files) {
+    out.json["files"].push_back({{"name", file.name}, {"bytes", file.bytes}});
+    out.text += fmt::format("  {:<24} {:>31}\n", file.name, size_text(file.bytes));
+  }
+  out.text += fmt::format("data position: {}\n", manifest.data_position.dump());
+  const bool read = read_values || total <= kAlwaysReadBytes;
+  if (read) checkpoint.verify();   // throws at the first wrong digest
+  out.json["digests_checked"] = read;
+  out.text += read ? "health: complete; every digest is right\n" : "health: complete; digests were not checked (--values checks them)\n";
+  return out;
+}
+
+namespace {
+
+// The last complete line of a JSONL file, parsed; null if there is none.
+Json last_line(const fs::path& file, int64_t& n_lines) {
+  Json last;
+  n_lines = 0;
+  if (!fs::is_regular_file(file)) return last;
+  LineReader lines(file, int64_t{16} << 20);
+  for (TextPiece piece; lines.next_filled(piece);) {
+    ++n_lines;
+    if (Json json = Json::parse(piece.text, nullptr, false); !json.is_discarded()) last = std::move(json);
+  }
+  return last;
+}
+
+}  // namespace
+
+Inspection inspect_run(const fs::path& folder) {
+  Inspection out{.json = {{"kind", "run"}, {"path", folder.string()}}, .text = fmt::format("run folder {}\n", folder.string())};
+  int64_t n_metrics = 0, n_events = 0;
+  const Json metrics = last_line(folder / "metrics.jsonl", n_metrics), event = last_line(folder / "events.jsonl", n_events);
+  out.json["metrics"] = {{"rows", n_metrics}, {"last", metrics}};
+  out.json["events"] = {{"rows", n_events}, {"last", event}};
+  out.text += fmt::format("metrics: {} rows{}\n", n_metrics, metrics.is_null() ? "" : ", the last: " + metrics.dump().substr(0, 300));
+  out.text += fmt::format("events: {} rows{}\n", n_events, event.is_null() ? "" : ", the last: " + event.dump().substr(0, 300));
+  Json names = Json::array();
+  for (const fs::path& path : list_checkpoints(folder / "checkpoints")) names.push_back(path.filename().string());
+  out.text += names.empty() ? "checkpoints: none\n" : fmt::format("checkpoints: {}, the latest {}\n", names.size(), names.back().get<std::string>());
+  out.json["checkpoints"] = std::move(names);
+  for (const char* file : {"resolved.toml", "environment.json", "report.html"}) {
+    out.json["files"][file] = fs::exists(folder / file);
+    if (fs::exists(folder / file)) out.text += fmt::format("{}: there\n", file);
+  }
+  return out;
+}
+
+Inspection inspect_data(const fs::path& file) {
+  std::map<std::string, int64_t> formats;
+  std::vector<std::string> examples;
+  int64_t n_rows = 0, n_bad = 0;
+  uint64_t n_bytes = 0;
+  LineReader lines(file, int64_t{100} << 20);
+  for (TextPiece piece; lines.next_filled(piece);) {
+    ++n_rows;
+    n_bytes += piece.text.size() + 1;
+    try {
+      if (!piece.defect.empty()) throw BadRow{piece.defect};
+      const Json row = parse_row(piece.text);
+      const RowFormat format = detect_row_format(row);
+      convert_row(row, format, {});
+      ++formats[row_format_name(format)];
+    } catch (const BadRow& bad) {
+      ++n_bad;
+      if (examples.size() < 10) examples.push_back(fmt::format("{}:{}: {}", file.string(), piece.line, bad.reason));
+    }
+  }
+  Inspection out{.json = {{"kind", "data"}, {"path", file.string()}, {"rows", n_rows}, {"bad_rows", n_bad}, {"text_bytes", n_bytes}, {"formats", formats}, {"examples", examples}},
+                 .text = fmt::format("training data {}\n{} rows, {} of text\n", file.string(), with_commas(n_rows), size_text(n_bytes))};
+  for (const auto& [format, n] : formats) out.text += fmt::format("  {:<20} {:>12} rows\n", format, with_commas(n));
+  out.text += n_bad == 0 ? "health: every row can be used\n" : fmt::format("health: {} rows cannot be used:\n", with_commas(n_bad));
+  for (const std::string& example : examples) out.text += "  " + example + "\n";
+  return out;
+}
+
+}  // namespace detail
+
+namespace {
+
+bool is_data_file(const std::string& name) { return name.ends_with(".jsonl") || name.ends_with(".jsonl.gz") || name.ends_with(".jsonl.zst"); }
+
+}  // namespace
+
+Inspection inspect_path(const fs::path& path, bool read_values) {
+  const std::string name = path.filename().string();
+  if (fs::is_directory(path)) {
+    if (fs::exists(path / kManifestName)) return detail::inspect_checkpoint(path, read_values);
+    if (fs::exists(path / "metrics.jsonl") || fs::exists(path / "checkpoints") || fs::exists(path / "resolved.toml")) return detail::inspect_run(path);
+    const auto holds = [&](const char* ending) {
+      return std::any_of(fs::directory_iterator(path), fs::directory_iterator(), [&](const auto& item) { return item.path().filename().string().ends_with(ending); });
+    };
+    if (holds(".safetensors") || holds(".safetensors.index.json")) return detail::inspect_model(path, read_values);
+    if (fs::exists(path / "config.json")) return detail::inspect_config(path / "config.json");
+  } else if (fs::exists(path)) {
+    if (name.ends_with(".safetensors")) return detail::inspect_safetensors(path);
+    if (name.ends_with(".json")) return detail::inspect_config(path);
+    if (is_data_file(name)) return detail::inspect_data(path);
+  }
+  throw Error({.kind = ErrorKind::kData,
+               .what = fs::exists(path) ? "this is no model, config, checkpoint, run folder or data file" : "there is no such file or folder",
+               .where = path.string(),
+               .fix = "give a folder with config.json or manifest.json, a run folder, or a .json, .safetensors, .jsonl, .jsonl.gz or .jsonl.zst file"});
+}
+
+}  // namespace temper
