@@ -1,16 +1,24 @@
 #include "rollout/engine.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <deque>
-#include <memory>
+#include <mutex>
+#include <optional>
 
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "rollout/text_stream.h"
 
 namespace temper {
+namespace {
+
+// With fewer requests than this for each thread, the threads share the operations of one batch instead.
+constexpr int64_t kRequestsPerWorker = 4;
+
+}  // namespace
 
 const char* finish_reason_name(FinishReason reason) {
   switch (reason) {
@@ -76,65 +84,99 @@ void Engine::take(Sequence& sequence, std::span<const float> logits, const Strea
   if (stream && !stream(sequence.number, shown) && !sequence.done) finish(FinishReason::kCancelled);
 }
 
+// The requests of one call: what is left, and how far it is.
+struct Engine::Work {
+  const std::vector<Request>& requests;
+  std::vector<Response>& responses;
+  const StreamCallback& stream;
+  const ProgressCallback& progress;
+  std::deque<size_t> waiting;
+  int64_t longest = 1;   // tokens of the longest sequence
+  int64_t n_finished = 0, n_new_tokens = 0;
+  std::mutex mutex = {};   // guards waiting, the counts and calls of progress
+
+  std::optional<size_t> next() {
+    const std::lock_guard lock(mutex);
+    if (waiting.empty()) return {};
+    const size_t number = waiting.front();
+    waiting.pop_front();
+    return number;
+  }
+  void add(int64_t finished, int64_t new_tokens) {
+    const std::lock_guard lock(mutex);
+    n_finished += finished;
+    n_new_tokens += new_tokens;
+    if (progress) progress(n_finished, n_new_tokens);
+  }
+};
+
+// Gives free slots to waiting requests and says what each sequence reads in this step.
+std::vector<SlotTokens> Engine::next_chunks(std::vector<std::unique_ptr<Sequence>>& slots, KvCache& cache, Work& work) const {
+  std::vector<SlotTokens> chunks;
+  int64_t prefill_left = config_.prefill_tokens;
+  for (int64_t slot = 0; slot < static_cast<int64_t>(slots.size()); ++slot) {
+    auto& sequence = slots[static_cast<size_t>(slot)];
+    if (!sequence && prefill_left > 0)
+      if (const std::optional<size_t> number = work.next()) {
+        cache.reset(slot);
+        sequence.reset(new Sequence{.number = *number, .request = work.requests[*number], .slot = slot, .response = work.responses[*number],
+                                    .text = TextStream(work.requests[*number].stop_strings)});
+      }
+    if (!sequence) continue;
+    if (!sequence->reads_prompt()) {
+      chunks.push_back({slot, {sequence->response.ids.back()}});
+      continue;
+    }
+    const auto& prompt = sequence->request.prompt_ids;
+    const int64_t n = std::min<int64_t>(prefill_left, static_cast<int64_t>(prompt.size() - sequence->n_prompt_read));
+    if (n == 0) continue;   // waits for the next step
+    const auto begin = prompt.begin() + static_cast<int64_t>(sequence->n_prompt_read);
+    chunks.push_back({slot, std::vector<int64_t>(begin, begin + n)});
+    sequence->n_prompt_read += static_cast<size_t>(n);
+    prefill_left -= n;
+  }
+  return chunks;
+}
+
+void Engine::work_through(Work& work, int64_t n_slots) const {
+  KvCache cache(weights_.config(), {.n_slots = n_slots, .max_tokens = work.longest, .max_chunk = config_.prefill_tokens, .dtype = weights_.options().compute_dtype});
+  std::vector<std::unique_ptr<Sequence>> slots(static_cast<size_t>(n_slots));
+  while (true) {
+    if (!work.stream) check_interrupt();
+    const std::vector<SlotTokens> chunks = next_chunks(slots, cache, work);
+    if (chunks.empty()) return;
+    const Tensor logits = forward_.logits(cache, chunks).to(at::kFloat).cpu().contiguous();   // [chunks, V]
+    const size_t V = static_cast<size_t>(logits.size(1));
+    int64_t finished = 0, new_tokens = 0;
+    for (size_t i = 0; i < chunks.size(); ++i) {
+      auto& sequence = slots[static_cast<size_t>(chunks[i].slot)];
+      if (sequence->reads_prompt()) continue;
+      take(*sequence, {logits.const_data_ptr<float>() + i * V, V}, work.stream);
+      ++new_tokens;
+      if (!sequence->done) continue;
+      sequence->response.text = valid_utf8(sequence->text.text());
+      sequence.reset();
+      ++finished;
+    }
+    work.add(finished, new_tokens);
+  }
+}
+
 std::vector<Response> Engine::generate(const std::vector<Request>& requests, const StreamCallback& stream, const ProgressCallback& progress) {
   check(requests);
   std::vector<Response> responses(requests.size());
-  std::deque<size_t> waiting;
-  int64_t longest = 1;
+  Work work{.requests = requests, .responses = responses, .stream = stream, .progress = progress, .waiting = {}};
   for (size_t i = 0; i < requests.size(); ++i) {
     if (requests[i].max_new_tokens <= 0) continue;   // an empty response
-    waiting.push_back(i);
-    longest = std::max(longest, static_cast<int64_t>(requests[i].prompt_ids.size()) + requests[i].max_new_tokens);
+    work.waiting.push_back(i);
+    work.longest = std::max(work.longest, static_cast<int64_t>(requests[i].prompt_ids.size()) + requests[i].max_new_tokens);
   }
-  const int64_t n_slots = std::min<int64_t>(config_.max_batch, static_cast<int64_t>(waiting.size()));
-  if (n_slots == 0) return responses;
-  KvCache cache(weights_.config(), {.n_slots = n_slots, .max_tokens = longest, .max_chunk = config_.prefill_tokens, .dtype = weights_.options().compute_dtype});
-  std::vector<std::unique_ptr<Sequence>> slots(static_cast<size_t>(n_slots));
-  int64_t n_finished = 0, n_new_tokens = 0;
-
-  while (true) {
-    if (!stream) check_interrupt();
-    std::vector<SlotTokens> chunks;
-    std::vector<Sequence*> readers;   // who gets which row of the logits; null: still in its prompt
-    int64_t prefill_left = config_.prefill_tokens;
-    for (int64_t slot = 0; slot < n_slots; ++slot) {
-      auto& sequence = slots[static_cast<size_t>(slot)];
-      if (!sequence && !waiting.empty() && prefill_left > 0) {
-        const size_t number = waiting.front();
-        waiting.pop_front();
-        cache.reset(slot);
-        sequence.reset(new Sequence{.number = number, .request = requests[number], .slot = slot, .response = responses[number], .text = TextStream(requests[number].stop_strings)});
-      }
-      if (!sequence) continue;
-      if (!sequence->reads_prompt()) {
-        chunks.push_back({slot, {sequence->response.ids.back()}});
-        readers.push_back(sequence.get());
-        continue;
-      }
-      const auto& prompt = sequence->request.prompt_ids;
-      const int64_t n = std::min<int64_t>(prefill_left, static_cast<int64_t>(prompt.size() - sequence->n_prompt_read));
-      if (n == 0) continue;   // waits for the next step
-      const auto begin = prompt.begin() + static_cast<int64_t>(sequence->n_prompt_read);
-      chunks.push_back({slot, std::vector<int64_t>(begin, begin + n)});
-      sequence->n_prompt_read += static_cast<size_t>(n);
-      prefill_left -= n;
-      readers.push_back(sequence->reads_prompt() ? nullptr : sequence.get());
-    }
-    if (chunks.empty()) break;
-
-    const Tensor logits = forward_.logits(cache, chunks).to(at::kFloat).cpu().contiguous();   // [chunks, V]
-    const size_t V = static_cast<size_t>(logits.size(1));
-    for (size_t i = 0; i < readers.size(); ++i) {
-      if (!readers[i]) continue;
-      take(*readers[i], {logits.const_data_ptr<float>() + i * V, V}, stream);
-      ++n_new_tokens;
-      if (!readers[i]->done) continue;
-      readers[i]->response.text = valid_utf8(readers[i]->text.text());
-      slots[static_cast<size_t>(readers[i]->slot)].reset();
-      ++n_finished;
-    }
-    if (progress) progress(n_finished, n_new_tokens);
-  }
+  const int64_t n = static_cast<int64_t>(work.waiting.size());
+  if (n == 0) return responses;
+  const int64_t n_workers = stream ? 1 : std::clamp<int64_t>(n / kRequestsPerWorker, 1, at::get_num_threads());
+  const int64_t n_slots = std::min(config_.max_batch, (n + n_workers - 1) / n_workers);
+  if (n_workers == 1) work_through(work, n_slots);   // its operations may use all threads
+  else at::parallel_for(0, n_workers, 1, [&](int64_t, int64_t) { work_through(work, n_slots); });
   return responses;
 }
 

@@ -1,8 +1,10 @@
 #pragma once
 // Generates answers for many prompts at once: prompts are read in chunks, then every step adds one token to each running
-// sequence; a finished one makes room for the next request at once.
+// sequence; a finished one makes room for the next request at once.  Many requests are shared out among the threads, each
+// with a batch of its own: its small operations then never wait for another thread.
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,14 +35,14 @@ struct Response {
 };
 
 struct EngineConfig {
-  int64_t max_batch = 32;        // sequences at a time
+  int64_t max_batch = 32;        // sequences at a time, of each thread
   int64_t prefill_tokens = 512;  // most prompt tokens in one step
 };
 
 /// Called after each token of a request (by its place in the list) with the text that can be shown now: whole characters,
 /// perhaps none.  false cancels the request.
 using StreamCallback = std::function<bool(size_t request, std::string_view text)>;
-/// Called after each step: finished requests and new tokens so far.
+/// Called after each step, by one thread at a time: finished requests and new tokens so far.
 using ProgressCallback = std::function<void(int64_t n_finished, int64_t n_new_tokens)>;
 
 /// Threads: one call at a time.
@@ -57,6 +59,9 @@ class Engine {
 
  private:
   struct Sequence;
+  struct Work;
+  void work_through(Work& work, int64_t n_slots) const;
+  std::vector<SlotTokens> next_chunks(std::vector<std::unique_ptr<Sequence>>& slots, KvCache& cache, Work& work) const;
   void check(const std::vector<Request>& requests) const;
   void take(Sequence& sequence, std::span<const float> logits, const StreamCallback& stream) const;
 

@@ -33,46 +33,70 @@ double log_sum_exp(std::span<const float> logits, double largest) {
   return largest + std::log(sum);
 }
 
+bool more_probable(const Candidate& a, const Candidate& b) { return a.probability != b.probability ? a.probability > b.probability : a.id < b.id; }
+
+void rescale(std::vector<Candidate>& kept, double total) {
+  for (Candidate& candidate : kept) candidate.probability /= total;
+}
+
+// All tokens in the order of their ids.
+std::vector<Candidate> softmax(std::span<const float> logits, double largest, double temperature) {
+  std::vector<Candidate> all(logits.size());
+  double sum = 0;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    all[i] = {static_cast<int64_t>(i), std::exp((logits[i] - largest) / temperature)};
+    sum += all[i].probability;
+  }
+  rescale(all, sum);
+  return all;
+}
+
+void keep_top_k(std::vector<Candidate>& kept, int64_t top_k) {
+  std::partial_sort(kept.begin(), kept.begin() + top_k, kept.end(), more_probable);
+  kept.resize(static_cast<size_t>(top_k));
+  double sum = 0;
+  for (const Candidate& candidate : kept) sum += candidate.probability;
+  rescale(kept, sum);
+}
+
+// Sorts no more of the vocabulary than is needed.
+void keep_top_p(std::vector<Candidate>& kept, double top_p) {
+  constexpr size_t kFirstSorted = 64, kGrowth = 8;
+  double reached = 0;
+  size_t n = 0;
+  size_t sorted = 0;
+  while (n < kept.size() && reached < top_p) {
+    if (n == sorted) {
+      const size_t next = std::min(kept.size(), std::max(kFirstSorted, sorted * kGrowth));
+      std::partial_sort(kept.begin() + static_cast<ptrdiff_t>(sorted), kept.begin() + static_cast<ptrdiff_t>(next), kept.end(), more_probable);
+      sorted = next;
+    }
+    reached += kept[n++].probability;
+  }
+  kept.resize(n);
+  rescale(kept, reached);
+}
+
+// In falling probability if top_k or top_p cuts something, else in the order of the ids.
+std::vector<Candidate> keep(std::span<const float> logits, const SamplingConfig& config) {
+  const int64_t best = argmax(logits);
+  if (config.temperature == 0) return {{best, 1.0}};
+  std::vector<Candidate> kept = softmax(logits, logits[static_cast<size_t>(best)], config.temperature);
+  if (config.top_k > 0 && config.top_k < static_cast<int64_t>(kept.size())) keep_top_k(kept, config.top_k);
+  if (config.top_p < 1.0) keep_top_p(kept, config.top_p);
+  return kept;
+}
+
 }  // namespace
 
 std::vector<Candidate> candidates(std::span<const float> logits, const SamplingConfig& config) {
-  const int64_t best = argmax(logits);
-  if (config.temperature == 0) return {{best, 1.0}};
-  const double largest = logits[static_cast<size_t>(best)];
-  std::vector<Candidate> kept;
-  kept.reserve(logits.size());
-  double sum = 0;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    kept.push_back({static_cast<int64_t>(i), std::exp((logits[i] - largest) / config.temperature)});
-    sum += kept.back().probability;
-  }
-  const auto more_probable = [](const Candidate& a, const Candidate& b) {
-    return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
-  };
-  const auto rescale = [&](double total) {
-    for (Candidate& candidate : kept) candidate.probability /= total;
-  };
-  if (config.top_k > 0 && config.top_k < static_cast<int64_t>(kept.size())) {
-    std::partial_sort(kept.begin(), kept.begin() + config.top_k, kept.end(), more_probable);
-    kept.resize(static_cast<size_t>(config.top_k));
-    sum = 0;
-    for (const Candidate& candidate : kept) sum += candidate.probability;
-  } else {
-    std::sort(kept.begin(), kept.end(), more_probable);
-  }
-  rescale(sum);
-  if (config.top_p < 1.0) {
-    double reached = 0;
-    size_t n = 0;
-    while (n < kept.size() && reached < config.top_p) reached += kept[n++].probability;
-    kept.resize(n);
-    rescale(reached);
-  }
+  std::vector<Candidate> kept = keep(logits, config);
+  std::sort(kept.begin(), kept.end(), more_probable);
   return kept;
 }
 
 Sample sample_token(std::span<const float> logits, const SamplingConfig& config, uint64_t request, uint64_t position) {
-  const std::vector<Candidate> kept = candidates(logits, config);
+  const std::vector<Candidate> kept = keep(logits, config);
   int64_t id = kept.front().id;
   if (kept.size() > 1) {
     double left = RandomStream(config.seed, "sampler", request).uniform(position);

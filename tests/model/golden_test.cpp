@@ -26,7 +26,7 @@ struct Golden {
 
   explicit Golden(const std::string& name) : Golden(fs::path(TEMPER_SOURCE_DIR) / "tests/golden" / name) {}
   explicit Golden(const fs::path& folder)
-      : config(read_model_config(folder)), expected(folder / "golden.safetensors"), notes(read_json(folder / "expected.json")) {
+      : config(read_model_config(folder)), expected(folder / "reference" / "golden.safetensors"), notes(read_json(folder / "expected.json")) {
     const Json tokens = read_json(folder / "tokens.json");
     std::vector<int64_t> ids, labels;
     for (const Json& row : tokens.at("input_ids")) {

@@ -64,6 +64,25 @@ TEST(Engine, AnAnswerDoesNotDependOnItsBatch) {
   }
 }
 
+TEST(Engine, ManyRequestsAreSharedOutAmongThreadsWithTheSameAnswers) {
+  const Fixture f;
+  std::vector<Request> requests;
+  for (int64_t i = 0; i < 12; ++i)
+    requests.push_back({.prompt_ids = f.prompt(0, i, 2 * i + 4), .sampling = {.seed = 9}, .max_new_tokens = 5 + i % 4, .index = static_cast<uint64_t>(i)});
+  Engine engine(f.weights, f.tokenizer);
+  const std::vector<Response> one = engine.generate(requests);
+  at::set_num_threads(3);
+  int64_t n_finished = 0, n_new_tokens = 0;
+  const std::vector<Response> three = engine.generate(requests, {}, [&](int64_t finished, int64_t new_tokens) { n_finished = finished, n_new_tokens = new_tokens; });
+  int64_t sum = 0;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    EXPECT_EQ(one[i].ids, three[i].ids) << i;
+    sum += static_cast<int64_t>(three[i].ids.size());
+  }
+  EXPECT_EQ(n_finished, 12);
+  EXPECT_EQ(n_new_tokens, sum);
+}
+
 TEST(Engine, SeedsAndIndicesChangeTheDraws) {
   const Fixture f;
   Engine engine(f.weights, f.tokenizer);

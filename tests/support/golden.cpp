@@ -17,7 +17,7 @@ const fs::path& root() {
 std::vector<std::string> golden_names() {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(root()))
-    if (fs::exists(entry.path() / "golden.safetensors")) names.push_back(entry.path().filename().string());
+    if (fs::exists(entry.path() / "reference" / "golden.safetensors")) names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -25,7 +25,7 @@ std::vector<std::string> golden_names() {
 Golden load_golden(const std::string& name) {
   Golden golden{.name = name, .folder = root() / name, .config = read_model_config(root() / name), .tokens = read_json(root() / name / "tokens.json"),
                 .expected = read_json(root() / name / "expected.json"), .tensors = {}};
-  const SafetensorsFile file(golden.folder / "golden.safetensors");
+  const SafetensorsFile file(golden.folder / "reference" / "golden.safetensors");
   for (const StoredTensor& stored : file.tensors()) golden.tensors[stored.name] = file.tensor(stored).clone();
   return golden;
 }

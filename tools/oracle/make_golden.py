@@ -5,7 +5,7 @@ usage: make_golden.py OUT [CASE...]     (float32 and bf16, CPU, eager; see READM
 
 OUT/<case>/config.json, model.safetensors   the model, released names
 OUT/<case>/tokens.json                      {"input_ids", "labels"}, as `temper probe --tokens` reads them
-OUT/<case>/golden.safetensors               logits, loss, grad.<name>, float32; gradients that are exactly zero are left out
+OUT/<case>/reference/golden.safetensors     logits, loss, grad.<name>, float32; gradients that are exactly zero are left out
 OUT/<case>/expected.json                    their names, the case's margins, and the error of transformers' own bf16 per tensor
 OUT/dialects/{released,transformers,save_pretrained}   one model in three spellings of names and config
 OUT/SHA256SUMS
@@ -83,7 +83,8 @@ def make_case(out, name):
     zeros = [n for n, v in result.items() if not v.any()] + ["grad." + n for n in tensors if n.startswith("mtp.") and "tid2eid" not in n and not n.endswith("gate.bias")]
     tokens = {"input_ids": ids.tolist(), "labels": labels.tolist()}
     (folder / "tokens.json").write_text(json.dumps(tokens) + "\n")
-    save_file({n: v.contiguous() for n, v in result.items() if v.any()}, folder / "golden.safetensors")
+    (folder / "reference").mkdir()   # not beside the model: a model folder's safetensors files are all weights
+    save_file({n: v.contiguous() for n, v in result.items() if v.any()}, folder / "reference" / "golden.safetensors")
     expected = {
         "what": what, "seed": seed, "margins": str(margins), "zero": sorted(zeros),
         "transformers_bf16_error": {n: float(f"{oracle.relative_error(in_bf16[n], v):.3e}") for n, v in result.items() if v.any()},
