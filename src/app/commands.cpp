@@ -9,6 +9,8 @@ void add_probe_command(CLI::App& app, Action& action);
 void add_import_command(CLI::App& app, Action& action);
 void add_export_command(CLI::App& app, Action& action);
 void add_inspect_command(CLI::App& app, Action& action);
+void add_bench_command(CLI::App& app, Action& action);
+void add_docs_command(CLI::App& app, Action& action);
 void add_eval_command(CLI::App& app, Action& action);
 void add_compare_command(CLI::App& app, Action& action);
 void add_report_command(CLI::App& app, Action& action);
@@ -23,6 +25,8 @@ const std::vector<AddCommand>& all_commands() {
       add_import_command,
       add_export_command,
       add_inspect_command,
+      add_bench_command,
+      add_docs_command,
       add_eval_command,
       add_compare_command,
       add_report_command,

@@ -1,0 +1,60 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+
+#include "app/commands.h"
+#include "train/benchmark.h"
+
+namespace temper {
+namespace {
+
+struct BenchTrainArguments {
+  std::string model_config, dtype = "bf16";
+  TrainBenchmarkOptions options;
+  bool json = false;
+};
+
+int bench_train(BenchTrainArguments& arguments) {
+  arguments.options.dtype = arguments.dtype == "float32" ? at::kFloat : at::kBFloat16;
+  const TrainBenchmark result = benchmark_training(read_model_config(arguments.model_config), arguments.options);
+  if (arguments.json) {
+    fmt::print("{}\n", to_json(result).dump());
+    return 0;
+  }
+  fmt::print("{:.0f} tokens/s, {:.3f} s a step ({:.3f} s forward and backward, {:.3f} s update)\n", result.tokens_per_second, result.step_seconds,
+             result.forward_backward_seconds, result.update_seconds);
+  fmt::print("{:.1f} % of {:.0f} GFLOP/s, the rate of a large product of this dtype here; {:.3f} GFLOP a token\n", 100 * result.mfu, result.gemm_peak_flops / 1e9,
+             result.flops_per_token / 1e9);
+  fmt::print("{:.2f} GiB resident at most, {} parameters; loss {:.4f} -> {:.4f}\n", static_cast<double>(result.rss_bytes) / (1 << 30), result.n_parameters,
+             result.losses.front(), result.losses.back());
+  return 0;
+}
+
+void add_bench_train(CLI::App& bench, Action& action) {
+  CLI::App* command = bench.add_subcommand("train", "optimizer steps on one fixed random batch");
+  const auto arguments = std::make_shared<BenchTrainArguments>();
+  TrainBenchmarkOptions& o = arguments->options;
+  command->add_option("--model-config", arguments->model_config, "config.json of the model, or its folder")->required();
+  command->add_option("--seq", o.sequence_length, "tokens of one document")->check(CLI::Range(2, 1 << 24))->capture_default_str();
+  command->add_option("--batch", o.batch, "documents in a step")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  command->add_option("--steps", o.steps, "timed steps, after one to warm up")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  command->add_option("--dtype", arguments->dtype, "in which the model computes")->check(CLI::IsMember({"bf16", "bfloat16", "float32"}))->capture_default_str();
+  command->add_option("--optimizer", o.optimizer, "adamw or muon")->check(CLI::IsMember({"adamw", "muon"}))->capture_default_str();
+  command->add_flag("--recompute", o.recompute, "keep only what enters each block");
+  command->add_flag("--mtp", o.mtp, "train the MTP blocks as well");
+  command->add_flag("--indexer", o.indexer, "train the indexers as well");
+  command->add_flag("--json", arguments->json, "print one JSON object");
+  command->footer("Example:\n  temper bench train --model-config configs/model/v4_12m.json --seq 512 --batch 4 --steps 4 --dtype bf16 --json");
+  command->callback([&action, arguments] { action = [arguments] { return bench_train(*arguments); }; });
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app, Action& action) {
+  CLI::App* bench = app.add_subcommand("bench", "measure this machine");
+  bench->require_subcommand(1);
+  add_bench_train(*bench, action);
+}
+
+}  // namespace temper

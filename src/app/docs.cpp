@@ -1,0 +1,31 @@
+#include <fmt/format.h>
+
+#include "app/commands.h"
+#include "train/recipe.h"
+
+namespace temper {
+namespace {
+
+int print_config_page() {
+  TrainRecipe recipe;
+  recipe.data.sources.emplace_back();   // a list of sections shows its element
+  fmt::print(
+      "# Recipes\n\n"
+      "Every key of a recipe (`temper train RECIPE.toml`), its default, what it may be, and what it does. `--set path=value` overrides one key.\n"
+      "Unknown keys, wrong types and values out of bounds are errors that name the line. Input paths are relative to the recipe's folder,\n"
+      "`run_folder` to where the command is run. This page is written by `./dev docs` from the structs that read the keys.\n\n"
+      "| key | default | must be | meaning |\n|---|---|---|---|\n{}",
+      MarkdownWriter::render(recipe));
+  return 0;
+}
+
+}  // namespace
+
+void add_docs_command(CLI::App& app, Action& action) {
+  CLI::App* docs = app.add_subcommand("docs", "print a generated page of docs/");
+  docs->group("");   // for ./dev docs, not for the list of commands
+  docs->require_subcommand(1);
+  docs->add_subcommand("config", "docs/config.md")->callback([&action] { action = print_config_page; });
+}
+
+}  // namespace temper

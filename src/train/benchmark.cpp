@@ -1,0 +1,109 @@
+#include "train/benchmark.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/randn.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/rng.h"
+#include "model/deepseek_v4/flops.h"
+#include "model/deepseek_v4/init.h"
+#include "train/train_step.h"
+
+namespace temper {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<int64_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+StepBatch random_batch(const ModelConfig& config, const TrainBenchmarkOptions& options) {
+  const int64_t T = options.batch * options.sequence_length;
+  const RandomStream stream(static_cast<uint64_t>(options.seed), "bench/train");
+  Tensor ids = at::empty({T}, at::kLong);
+  for (int64_t t = 0; t < T; ++t)
+    ids.mutable_data_ptr<int64_t>()[t] = static_cast<int64_t>(stream.below(static_cast<uint64_t>(t), static_cast<uint64_t>(config.vocab_size)));
+  StepBatch batch;
+  batch.micro_batches.push_back({.token_ids = ids, .labels = {}, .label_weights = {},
+                                 .document_lengths = std::vector<int64_t>(static_cast<size_t>(options.batch), options.sequence_length)});
+  batch.n_tokens = T;
+  return batch;
+}
+
+int64_t largest_resident_bytes() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace
+
+double gemm_peak_flops_per_second(at::ScalarType dtype) {
+  constexpr int64_t n = 1536;
+  constexpr int kRepeats = 8;
+  const Tensor a = at::randn({n, n}).to(dtype), b = at::randn({n, n}).to(dtype);
+  double best = 0;
+  for (int i = 0; i < kRepeats; ++i) {
+    const auto start = Clock::now();
+    at::matmul(a, b);
+    best = std::max(best, 2.0 * n * n * n / seconds_since(start));
+  }
+  return best;
+}
+
+TrainBenchmark benchmark_training(const ModelConfig& config, const TrainBenchmarkOptions& options) {
+  ModelWeights weights(config, {.compute_dtype = options.dtype, .mtp = options.mtp});
+  initialise(weights, {.seed = static_cast<uint64_t>(options.seed)});
+  OptimizerConfig optimizer_config;
+  optimizer_config.kind = options.optimizer;
+  weights.enable_gradients(frozen_rows(optimizer_config, {.mtp = options.mtp, .indexer = options.indexer}));
+  Optimizer optimizer(weights, optimizer_config, options.dtype);
+  StepModel model(weights, {.mtp_weight = options.mtp ? 0.3 : 0.0, .indexer_weight = options.indexer ? 1.0 : 0.0, .recompute = options.recompute, .qat = {}});
+  Recovery recovery(1);
+  const StepBatch batch = random_batch(config, options);
+
+  TrainBenchmark result;
+  for (const Parameter& p : weights.parameters()) result.n_parameters += p.row.optimizer == OptimizerClass::kConstant ? 0 : p.row.numel();
+  std::vector<double> step_seconds, forward_backward, update;
+  for (int64_t step = 0; step <= options.steps; ++step) {
+    const auto start = Clock::now();
+    const StepResult done = train_step(model, optimizer, recovery, batch, {.step = step + 1, .lr = 1e-4});
+    result.losses.push_back(done.lm_loss);
+    if (step == 0) continue;   // warm-up
+    step_seconds.push_back(seconds_since(start));
+    forward_backward.push_back(done.forward_backward_seconds);
+    update.push_back(done.update_seconds);
+  }
+  result.rss_bytes = largest_resident_bytes();
+  result.gemm_peak_flops = gemm_peak_flops_per_second(options.dtype);
+  result.step_seconds = median(step_seconds);
+  result.forward_backward_seconds = median(forward_backward);
+  result.update_seconds = median(update);
+  result.tokens_per_second = static_cast<double>(batch.n_tokens) / result.step_seconds;
+  result.flops_per_token = flops_per_token(config, batch.micro_batches[0].document_lengths, {.mtp = options.mtp, .indexer_trained = options.indexer}).training;
+  result.mfu = result.flops_per_token * result.tokens_per_second / result.gemm_peak_flops;
+  return result;
+}
+
+Json to_json(const TrainBenchmark& r) {
+  return {{"tok_s", r.tokens_per_second},
+          {"step_s", r.step_seconds},
+          {"rss_gib", static_cast<double>(r.rss_bytes) / (1024.0 * 1024.0 * 1024.0)},
+          {"mfu", r.mfu},
+          {"gemm_peak_gflops", r.gemm_peak_flops / 1e9},
+          {"losses", r.losses},
+          {"params", r.n_parameters},
+          {"model_flops_per_token", r.flops_per_token},
+          {"forward_backward_s", r.forward_backward_seconds},
+          {"update_s", r.update_seconds}};
+}
+
+}  // namespace temper

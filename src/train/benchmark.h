@@ -1,0 +1,39 @@
+#pragma once
+// How fast this machine trains a model: real optimizer steps on one fixed random batch.
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "model/deepseek_v4/config.h"
+#include "tensor/tensor.h"
+
+namespace temper {
+
+struct TrainBenchmarkOptions {
+  int64_t sequence_length = 512, batch = 4, steps = 4;
+  at::ScalarType dtype = at::kBFloat16;
+  std::string optimizer = "adamw";   // or "muon"
+  bool recompute = false, mtp = false, indexer = false;
+  int64_t seed = 0;
+};
+
+/// One warm-up step, then `steps` timed ones; medians.
+///   gemm_peak_flops   best rate of large products of that dtype, measured in the same process
+///   mfu               model FLOPs (model/deepseek_v4/flops.h) of a step over its seconds and that rate
+///   rss_bytes         largest resident set of the process
+struct TrainBenchmark {
+  double tokens_per_second = 0, step_seconds = 0, mfu = 0, gemm_peak_flops = 0, flops_per_token = 0;
+  double forward_backward_seconds = 0, update_seconds = 0;
+  int64_t rss_bytes = 0, n_parameters = 0;
+  std::vector<double> losses;   // of every step, the warm-up first
+};
+TrainBenchmark benchmark_training(const ModelConfig& config, const TrainBenchmarkOptions& options);
+
+/// FLOPs per second of [n, n] x [n, n] products, the best of several.
+double gemm_peak_flops_per_second(at::ScalarType dtype);
+
+/// {"tok_s": ..., "step_s": ..., "rss_gib": ..., "mfu": ..., "gemm_peak_gflops": ..., "losses": [...], ...}
+Json to_json(const TrainBenchmark& result);
+
+}  // namespace temper
