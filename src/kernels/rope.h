@@ -1,5 +1,5 @@
 #pragma once
-// Rotation of interleaved pairs in the last R dims of every head.  Versions: reference/rope.cpp, cpu/rope.cpp.
+// Rotation of interleaved pairs in the last R dims of every head, and what goes with it.  Versions: reference/rope.cpp, cpu/rope.cpp.
 
 #include <utility>
 
@@ -32,7 +32,14 @@ struct NormRopeBackward {
   using Function = Tensor(const Tensor& grad_y, const Tensor& y, const Tensor& rstd, const Rotation& rotation);
 };
 
+/// [..., Dh] and the same -> [...]: dot products of the last dim, accumulate dtype.
+struct HeadDots {
+  static constexpr auto kName = "head_dots";
+  using Function = Tensor(const Tensor& a, const Tensor& b);
+};
+
 namespace reference {
+HeadDots::Function head_dots;
 Rope::Function rope;
 NormRope::Function norm_rope;
 NormRopeBackward::Function norm_rope_backward;

@@ -161,7 +161,7 @@ Tensor attention_backward(const Tensor& grad_out, const AttentionWeights& weight
   const at::ScalarType dtype = saved.u.scalar_type();
 
   Tensor grad_o = attention_output_backward(grad_out, saved.o, saved.low_rank, weights, config);   // [T, H, Dh]
-  const Tensor delta = (to_accumulate(grad_o) * to_accumulate(saved.o)).sum(-1);                   // [T, H]; a turn of both leaves it
+  const Tensor delta = kernel<HeadDots>(grad_o)(grad_o, saved.o);                                  // [T, H]; a turn of both leaves it
   rope_(grad_o, rotation);
   const AttentionTrace trace{saved.q, saved.lse, saved.keys, softmax_scale(config)};
   const AttentionGrads grads = kernel<SinkAttentionBackward>(saved.u)(grad_o, delta, trace, weights.attn_sink.value, weights.attn_sink.grad);

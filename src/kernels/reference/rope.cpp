@@ -33,7 +33,10 @@ Tensor reference::norm_rope_backward(const Tensor& grad_y, const Tensor& y, cons
   return rotate(rstd.unsqueeze(-1) * (g - wide * along), rotation, /*inverse=*/true).to(y.scalar_type());
 }
 
+Tensor reference::head_dots(const Tensor& a, const Tensor& b) { return (to_accumulate(a) * to_accumulate(b)).sum(-1); }
+
 namespace {
+const ReferenceKernel<HeadDots> head_dots_registered{&reference::head_dots};
 const ReferenceKernel<Rope> rope_registered{&reference::rope};
 const ReferenceKernel<NormRope> norm_rope_registered{&reference::norm_rope};
 const ReferenceKernel<NormRopeBackward> norm_rope_backward_registered{&reference::norm_rope_backward};
