@@ -4,6 +4,8 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <vector>
 
 #include "kernels/cpu/isa.h"
 #include "tensor/tensor.h"
@@ -25,6 +27,32 @@ void parallel_parts(int64_t n, int64_t grain, const Body& body) {
     for (int64_t part = first; part < last; ++part) body(part, n * part / parts, n * (part + 1) / parts);
   });
 }
+
+/// Borders of ranges of [0, n) with about equal cost(i), at most one a thread, each worth at least `grain`.
+template <class Cost>
+std::vector<int64_t> split_by_cost(int64_t n, int64_t grain, const Cost& cost) {
+  int64_t total = 0, done = 0;
+  for (int64_t i = 0; i < n; ++i) total += cost(i);
+  const int64_t parts = count_parts(total, grain);
+  std::vector<int64_t> borders{0};
+  for (int64_t i = 0; i < n && static_cast<int64_t>(borders.size()) < parts; ++i) {
+    done += cost(i);
+    if (done >= total * static_cast<int64_t>(borders.size()) / parts) borders.push_back(i + 1);
+  }
+  borders.push_back(n);
+  return borders;
+}
+
+/// Calls body(part, begin, end) for the ranges between `borders`, each on a thread of its own.
+template <class Body>
+void for_each_cost_part(const std::vector<int64_t>& borders, const Body& body) {
+  at::parallel_for(0, static_cast<int64_t>(borders.size()) - 1, 1, [&](int64_t first, int64_t last) {
+    for (int64_t part = first; part < last; ++part) body(part, borders[static_cast<size_t>(part)], borders[static_cast<size_t>(part) + 1]);
+  });
+}
+
+/// The first address at or after `pointer` on a 64-byte border.
+inline void* align(void* pointer) { return reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(pointer) + 63) / 64 * 64); }
 
 /// Error{kInternal} for other dtypes.
 Element element_of(const Tensor& tensor);

@@ -194,7 +194,7 @@ struct Operand {
   const X* rows;
 };
 
-// grads[i][columns] += sum over lanes of a[i][lane] * x[lane][columns] + b[i][lane] * y[lane][columns]
+// grads[i][columns] += sum over lanes of a[i][lane] * x[lane][columns] + b[i][lane] * y[lane][columns]; b may be null
 template <int ROWS, int NV, class X>
 inline void add_outer(int64_t n_lanes, const Accumulate<X>* a, const X* x, const Accumulate<X>* b, const X* y, int64_t width, int64_t dim,
                       int64_t column, Accumulate<X>* const* grads) {
@@ -207,6 +207,7 @@ inline void add_outer(int64_t n_lanes, const Accumulate<X>* a, const X* x, const
     for (int v = 0; v < NV; ++v) sum[i][v] = load(grads[i] + column + v * L);
   const Operand<X> both[2] = {{a, x}, {b, y}};
   for (const auto& [weights, rows] : both) {
+    if (weights == nullptr) continue;
     for (int64_t lane = 0; lane < n_lanes; ++lane) {
       Vec<A> row[NV];
 #pragma GCC unroll 4
