@@ -9,6 +9,7 @@
 #include <chrono>
 
 #include "base/rng.h"
+#include "kernels/linear.h"
 #include "model/deepseek_v4/flops.h"
 #include "model/deepseek_v4/init.h"
 #include "train/train_step.h"
@@ -51,10 +52,14 @@ double gemm_peak_flops_per_second(at::ScalarType dtype) {
   constexpr int kRepeats = 8;
   const Tensor a = at::randn({n, n}).to(dtype), b = at::randn({n, n}).to(dtype);
   double best = 0;
-  for (int i = 0; i < kRepeats; ++i) {
+  const auto time = [&](const auto& multiply) {
     const auto start = Clock::now();
-    at::matmul(a, b);
+    multiply();
     best = std::max(best, 2.0 * n * n * n / seconds_since(start));
+  };
+  for (int i = 0; i < kRepeats; ++i) {
+    time([&] { at::matmul(a, b); });
+    time([&] { kernel<LinearForward>(a)(a, b, dtype); });
   }
   return best;
 }

@@ -30,7 +30,8 @@ struct TrainBenchmark {
 };
 TrainBenchmark benchmark_training(const ModelConfig& config, const TrainBenchmarkOptions& options);
 
-/// FLOPs per second of [n, n] x [n, n] products, the best of several.
+/// FLOPs per second of [n, n] x [n, n] products, the best of several by libtorch and by our own kernel: libtorch's float32
+/// product is slow on some CPUs, and a share of it would flatter.
 double gemm_peak_flops_per_second(at::ScalarType dtype);
 
 /// {"tok_s": ..., "step_s": ..., "rss_gib": ..., "mfu": ..., "gemm_peak_gflops": ..., "losses": [...], ...}
