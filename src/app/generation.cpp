@@ -3,7 +3,8 @@
 namespace temper {
 
 void add_generation_options(CLI::App& command, GenerationOptions& options) {
-  command.add_option("--model", options.model, "model folder (with its tokenizer)")->required();
+  command.add_option("--model", options.model, "model folder, or training checkpoint (with --tokenizer)")->required();
+  command.add_option("--tokenizer", options.tokenizer, "folder of the tokenizer, where it is not the model's");
   command.add_option("--max-new-tokens", options.max_new_tokens, "longest answer")->check(CLI::PositiveNumber)->capture_default_str();
   command.add_option("--temperature", options.temperature, "divides the logits; 0 = always the most probable token")->capture_default_str();
   command.add_option("--top-p", options.top_p, "draw from the fewest most probable tokens that reach this probability")->capture_default_str();
@@ -13,13 +14,14 @@ void add_generation_options(CLI::App& command, GenerationOptions& options) {
   command.add_option("--dtype", options.dtype, "what is computed in")->check(CLI::IsMember({"float32", "bfloat16"}))->capture_default_str();
   command.add_option("--thinking-mode", options.chat.thinking_mode, "answers with (thinking) or without (chat) reasoning")->check(CLI::IsMember({"chat", "thinking"}))->capture_default_str();
   command.add_option("--reasoning-effort", options.chat.reasoning_effort, "in thinking mode: low, high or max")->check(CLI::IsMember({"low", "high", "max"}));
+  command.add_flag("--fp4-indexer", options.fp4_indexer, "quantise the indexer's queries and keys, as models trained so are served");
   command.add_flag("--no-bos", options.no_bos, "plain texts do not begin with the begin-of-sentence token");
 }
 
 Generator::Generator(const GenerationOptions& options)
-    : options_(options), loaded_(load_model(options.model, {.compute_dtype = parse_dtype(options.dtype), .mtp = false})), tokenizer_(Tokenizer::load(options.model)) {
+    : options_(options), loaded_(load_model(options.model, {.compute_dtype = parse_dtype(options.dtype), .mtp = false})), tokenizer_(Tokenizer::load(options.tokenizer.empty() ? options.model : options.tokenizer)) {
   check_sampling(options.sampling(), "command line");
-  engine_ = std::make_unique<Engine>(loaded_.weights, tokenizer_, EngineConfig{.max_batch = options.max_batch});
+  engine_ = std::make_unique<Engine>(loaded_.weights, tokenizer_, EngineConfig{.max_batch = options.max_batch, .fp4_indexer = options.fp4_indexer});
 }
 
 Request Generator::request(std::vector<int64_t> prompt_ids, bool chat, uint64_t index) const {

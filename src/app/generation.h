@@ -10,11 +10,11 @@
 namespace temper {
 
 struct GenerationOptions {
-  std::string model = {}, dtype = "float32";
+  std::string model = {}, tokenizer = {}, dtype = "float32";
   double temperature = 1.0, top_p = 1.0;
   int64_t top_k = 0, max_new_tokens = 512, max_batch = 32;
   uint64_t seed = 0;
-  bool plain = false, no_bos = false;
+  bool plain = false, no_bos = false, fp4_indexer = false;
   std::string system = {};
   std::vector<std::string> stop = {};
   ChatOptions chat = {};

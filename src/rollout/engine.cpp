@@ -43,7 +43,7 @@ struct Engine::Sequence {
 };
 
 Engine::Engine(const ModelWeights& weights, const Tokenizer& tokenizer, EngineConfig config)
-    : weights_(weights), tokenizer_(tokenizer), config_(config), forward_(weights) {
+    : weights_(weights), tokenizer_(tokenizer), config_(config), forward_(weights, {.fp4_indexer = config.fp4_indexer}) {
   check_matches(tokenizer, weights.config().vocab_size, "generation");
 }
 

@@ -37,6 +37,7 @@ struct Response {
 struct EngineConfig {
   int64_t max_batch = 32;        // sequences at a time, of each thread
   int64_t prefill_tokens = 512;  // most prompt tokens in one step
+  bool fp4_indexer = false;      // as CachedForwardOptions
 };
 
 /// Called after each token of a request (by its place in the list) with the text that can be shown now: whole characters,
