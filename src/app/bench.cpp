@@ -7,6 +7,9 @@
 #include "train/benchmark.h"
 
 namespace temper {
+
+void add_bench_tokenizer(CLI::App& bench, Action& action);  // bench_tokenizer.cpp
+
 namespace {
 
 struct BenchTrainArguments {
@@ -55,6 +58,7 @@ void add_bench_command(CLI::App& app, Action& action) {
   CLI::App* bench = app.add_subcommand("bench", "measure this machine");
   bench->require_subcommand(1);
   add_bench_train(*bench, action);
+  add_bench_tokenizer(*bench, action);
 }
 
 }  // namespace temper

@@ -1,4 +1,4 @@
-// temper tokenizer train | encode | decode
+// temper tokenizer train, encode, decode
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

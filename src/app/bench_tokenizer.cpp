@@ -1,0 +1,76 @@
+// temper bench tokenizer: bytes a second on one thread.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <memory>
+
+#include "app/commands.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "data/tokenizer.h"
+#include "data/unicode.h"
+
+namespace temper {
+namespace {
+
+struct Options {
+  std::string tokenizer;
+  std::vector<std::string> inputs;
+  int64_t repeats = 3;
+  bool json = false;
+};
+
+constexpr int kPartCharacters = 4096;  // texts are encoded in parts, as documents come
+
+std::vector<std::string_view> parts_of(std::string_view text) {
+  std::vector<std::string_view> parts;
+  for (size_t begin = 0; begin < text.size();) {
+    size_t end = begin;
+    for (int n = 0; n < kPartCharacters && end < text.size(); ++n) end += utf8_at(text, end).length;
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end;
+  }
+  return parts;
+}
+
+int bench(const Options& options) {
+  const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
+  std::string text;
+  for (const std::string& input : options.inputs) text += read_file(input);
+  if (text.empty()) throw Error({.kind = ErrorKind::kData, .what = "the input is empty", .where = options.inputs.front(), .fix = "name a file with text"});
+  const std::vector<std::string_view> parts = parts_of(text);
+  double best_seconds = 0;
+  size_t n_tokens = 0;
+  for (int64_t repeat = 0; repeat < options.repeats; ++repeat) {
+    const auto start = std::chrono::steady_clock::now();
+    n_tokens = 0;
+    for (const std::string_view part : parts) n_tokens += tokenizer.encode(part).size();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    best_seconds = repeat == 0 ? seconds : std::min(best_seconds, seconds);
+  }
+  const double mb_s = static_cast<double>(text.size()) / best_seconds / 1e6;
+  if (options.json) {
+    std::cout << Json({{"bytes", text.size()}, {"tokens", n_tokens}, {"mb_s", mb_s}}).dump() << "\n";
+  } else {
+    std::cout << fmt::format("{} bytes, {} tokens: {:.1f} MB/s on one thread (best of {})\n", text.size(), n_tokens, mb_s, options.repeats);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_bench_tokenizer(CLI::App& bench_command, Action& action) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = bench_command.add_subcommand("tokenizer", "encode text on one thread, in parts of 4,096 characters");
+  command->add_option("--tokenizer", options->tokenizer, "model folder or tokenizer.json")->required();
+  command->add_option("--input", options->inputs, "text files")->required();
+  command->add_option("--repeats", options->repeats, "passes; the best counts")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_flag("--json", options->json, "print {\"bytes\", \"tokens\", \"mb_s\"}");
+  command->footer("Example:\n  temper bench tokenizer --tokenizer DeepSeek-V4-Flash --input english.txt chinese.txt --json");
+  command->callback([options, &action] { action = [options] { return bench(*options); }; });
+}
+
+}  // namespace temper

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <string>
+
+namespace temper::test {
+
+struct ProgramResult {
+  int exit_code;
+  std::string out;  // standard output and standard error
+};
+
+/// Runs the built program with these arguments (shell syntax).
+inline ProgramResult run_temper(const std::string& arguments) {
+  ProgramResult result{-1, ""};
+  FILE* pipe = ::popen((std::string(TEMPER_BINARY) + " " + arguments + " 2>&1").c_str(), "r");
+  if (!pipe) return result;
+  char buffer[4096];
+  for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) result.out.append(buffer, n);
+  const int status = ::pclose(pipe);
+  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return result;
+}
+
+}  // namespace temper::test
