@@ -1,4 +1,4 @@
-// temper tokenizer train, encode, decode
+// temper tokenizer train, encode, decode, explain
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "data/bpe_trainer.h"
+#include "data/chat_encoding.h"
 #include "data/tokenizer.h"
 
 namespace temper {
@@ -71,6 +72,35 @@ int decode(const CodeOptions& options) {
   return 0;
 }
 
+struct ExplainOptions {
+  std::string tokenizer, file;
+  ChatOptions chat;
+  bool keep_thinking = false;
+};
+
+/// One line for each token: its id, its weight in the loss, its text as a JSON string.
+void print_sample(const Tokenizer& tokenizer, const EncodedSample& sample) {
+  for (size_t i = 0; i < sample.ids.size(); ++i) {
+    const std::string text = Json(*tokenizer.bytes_of(sample.ids[i])).dump(-1, ' ', false, Json::error_handler_t::replace);
+    std::cout << fmt::format("{:>7}  {:<5}  {}\n", sample.ids[i], sample.weights[i] > 0 ? fmt::format("{:g}", sample.weights[i]) : "-", text);
+  }
+}
+
+int explain(ExplainOptions options) {
+  const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
+  options.chat.drop_thinking = !options.keep_thinking;
+  const std::string text = input_text(options.file);
+  const Conversation conversation = Conversation::from_json(parse_json(text, options.file), options.file);
+  const std::vector<Conversation> samples = expand_turns(conversation, options.chat);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const EncodedSample sample = encode_for_training(tokenizer, samples[i], options.chat);
+    std::cout << fmt::format("# sample {} of {}: {} tokens, {} trained\n", i + 1, samples.size(), sample.ids.size(), sample.n_trained());
+    print_sample(tokenizer, sample);
+  }
+  if (samples.empty()) std::cout << "# no answer in this conversation is trained\n";
+  return 0;
+}
+
 }  // namespace
 
 void add_tokenizer_command(CLI::App& app, Action& action) {
@@ -80,7 +110,8 @@ void add_tokenizer_command(CLI::App& app, Action& action) {
       "Examples:\n"
       "  temper tokenizer train --input stories.txt --vocab-size 2048 --out mini\n"
       "  echo 'Hello world' | temper tokenizer encode --tokenizer DeepSeek-V4-Flash\n"
-      "  temper tokenizer decode --tokenizer DeepSeek-V4-Flash ids.txt");
+      "  temper tokenizer decode --tokenizer DeepSeek-V4-Flash ids.txt\n"
+      "  head -1 chats.jsonl | temper tokenizer explain --tokenizer DeepSeek-V4-Flash");
 
   auto train_options = std::make_shared<TrainOptions>();
   CLI::App* train_command = command->add_subcommand("train", "train a byte-level BPE with V4's pre-tokenizer and chat tokens");
@@ -100,6 +131,16 @@ void add_tokenizer_command(CLI::App& app, Action& action) {
   encode_command->add_flag("--ordinary", code_options->ordinary, "take control tokens in the text as plain text");
   encode_command->footer("Example:\n  temper tokenizer encode --tokenizer mini story.txt");
   encode_command->callback([code_options, &action] { action = [code_options] { return encode(*code_options); }; });
+  auto explain_options = std::make_shared<ExplainOptions>();
+  CLI::App* explain_command = command->add_subcommand("explain", "a conversation -> the tokens of its training samples, and which of them are trained");
+  explain_command->add_option("--tokenizer", explain_options->tokenizer, "model folder or tokenizer.json")->required();
+  explain_command->add_option("--thinking-mode", explain_options->chat.thinking_mode, "chat or thinking")->check(CLI::IsMember({"chat", "thinking"}))->capture_default_str();
+  explain_command->add_option("--reasoning-effort", explain_options->chat.reasoning_effort, "low, high or max");
+  explain_command->add_option("--release", explain_options->chat.release, "first or 0731")->check(CLI::IsMember({"first", "0731"}))->capture_default_str();
+  explain_command->add_flag("--keep-thinking", explain_options->keep_thinking, "leave the reasoning of earlier turns in");
+  explain_command->add_option("file", explain_options->file, "messages as JSON; - is standard input")->default_val("-");
+  explain_command->footer("Example:\n  head -1 chats.jsonl | temper tokenizer explain --tokenizer mini --thinking-mode thinking");
+  explain_command->callback([explain_options, &action] { action = [explain_options] { return explain(*explain_options); }; });
   CLI::App* decode_command = command->add_subcommand("decode", "token ids -> text, byte for byte");
   add_code_options(decode_command);
   decode_command->add_flag("--skip-special", code_options->skip_special, "leave control tokens out");

@@ -31,17 +31,16 @@ class Bpe {
   static constexpr Joined kNoMerge = ~Joined{0};
 
   Joined find(int32_t left, int32_t right) const;
-  void merge_short(int32_t* ids, size_t n, std::vector<int32_t>& out) const;
-  void merge_long(std::vector<int32_t>& ids, std::vector<int32_t>& out) const;
+  void merge_short(std::string_view piece, std::vector<int32_t>& out) const;
+  void merge_long(std::string_view piece, std::vector<int32_t>& out) const;
 
-  struct Slot {
-    uint64_t pair;  // left << 32 | right; kEmpty
-    Joined joined;
-  };
   static constexpr uint64_t kEmpty = ~uint64_t{0};
 
   std::array<int32_t, 256> byte2id_{};
-  std::vector<Slot> slots_;  // open addressing; size is a power of two
+  std::vector<Joined> byte_pairs_;  // [first byte << 8 | second byte]: every merge begins with two bytes
+  // Open addressing; sizes are a power of two.  Keys (left << 32 | right) lie apart from what they become: most searches fail.
+  std::vector<uint64_t> keys_;
+  std::vector<Joined> values_;
   int shift_ = 64;
 };
 

@@ -40,5 +40,16 @@ TEST(TokenizerCommand, ExitCodesSayWhoMustAct) {
   EXPECT_NE(missing.out.find("neither tokenizer.json nor vocab.json"), std::string::npos);
 }
 
+TEST(TokenizerCommand, ExplainsWhichTokensOfAConversationAreTrained) {
+  const test::TempFolder folder;
+  write_file_atomic(folder / "t.txt", "the cat and the hat and the cats");
+  write_file_atomic(folder / "c.json", R"([{"role":"user","content":"the"},{"role":"assistant","content":"cat"}])");
+  EXPECT_EQ(run_temper("tokenizer train --vocab-size 280 --input " + (folder / "t.txt").string() + " --out " + (folder / "tok").string()).exit_code, 0);
+  const auto explained = run_temper("tokenizer explain --tokenizer " + (folder / "tok").string() + " " + (folder / "c.json").string());
+  EXPECT_EQ(explained.exit_code, 0) << explained.out;
+  EXPECT_NE(explained.out.find("-      \"<｜User｜>\""), std::string::npos) << explained.out;
+  EXPECT_NE(explained.out.find("1      \"<｜end▁of▁sentence｜>\""), std::string::npos) << explained.out;
+}
+
 }  // namespace
 }  // namespace temper
