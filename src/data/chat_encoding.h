@@ -16,7 +16,7 @@
 
 namespace temper {
 
-/// How a conversation is rendered; a recipe's [chat] section.
+/// How a conversation is rendered.
 struct ChatOptions {
   std::string thinking_mode = "chat";
   bool drop_thinking = true;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <unordered_set>
 
 #include "data/byte_level.h"
@@ -174,14 +175,39 @@ std::optional<std::string> token_of_config(const Json& config, const char* key) 
   return std::nullopt;
 }
 
+/// "added_tokens_decoder": {"id": {"content": ...}}: what it lists must be what the tokenizer has.
+void check_added_tokens_decoder(const Json& config, const std::string& config_path, const TokenizerFile& file) {
+  const Json& decoder = member_or_null(config, "added_tokens_decoder");
+  if (!decoder.is_object()) return;
+  for (const auto& [id_text, token] : decoder.items()) {
+    const Json& content = json_member(token, "content", config_path);
+    size_t id = 0;
+    const auto [end, error] = std::from_chars(id_text.data(), id_text.data() + id_text.size(), id);
+    const bool is_number = error == std::errc() && end == id_text.data() + id_text.size();
+    if (!is_number || id >= file.tokens.size() || !file.used[id] || content != file.tokens[id])
+      throw_data(fmt::format("added_tokens_decoder gives id {} to {}, the tokenizer does not", id_text, content.dump()), config_path, "use the config that belongs to this tokenizer");
+  }
+}
+
 void read_config_beside(const fs::path& folder, TokenizerFile& file) {
   const fs::path path = folder / "tokenizer_config.json";
   if (!fs::exists(path)) return;
   const Json config = read_json(path);
   if (!config.is_object()) throw_data("tokenizer_config.json is not a JSON object", path.string());
+  check_added_tokens_decoder(config, path.string(), file);
   file.bos = token_of_config(config, "bos_token");
   file.eos = token_of_config(config, "eos_token");
   file.pad = token_of_config(config, "pad_token");
+}
+
+/// vocab.json and merges.txt do not say how text is cut: only GPT-2's own way is known.
+void check_class_is_gpt2(const fs::path& folder) {
+  const fs::path path = folder / "tokenizer_config.json";
+  if (!fs::exists(path)) return;
+  const Json config = read_json(path);
+  const Json& name = member_or_null(config, "tokenizer_class");
+  if (name.is_string() && name != "GPT2Tokenizer" && name != "GPT2TokenizerFast")
+    throw_data(fmt::format("vocab.json belongs to a {}, whose pattern the file does not hold", name.get<std::string>()), path.string(), "take the tokenizer.json of this model");
 }
 
 TokenizerFile read_vocab_and_merges(const fs::path& folder) {
@@ -244,6 +270,7 @@ TokenizerFile read_tokenizer_file(const fs::path& folder_or_file) {
   if (fs::exists(file)) {
     read = parse_tokenizer_json(read_file(file), file.string());
   } else if (is_folder && fs::exists(folder / "vocab.json") && fs::exists(folder / "merges.txt")) {
+    check_class_is_gpt2(folder);
     read = read_vocab_and_merges(folder);
   } else {
     throw_data(is_folder ? "no tokenizer here: neither tokenizer.json nor vocab.json with merges.txt" : "no such file", folder_or_file.string(), "name a model folder, or a tokenizer.json");

@@ -35,7 +35,7 @@ struct TokenizerFile {
 /// tokenizer.json itself (then the config beside it).  Format: Hugging Face tokenizers, byte-level BPE.
 /// With vocab.json + merges.txt the conventions of GPT-2 hold: its pattern, and <|endoftext|> begins and ends texts.
 /// Errors: Error{kData} for anything that is missing, inconsistent (a merge of unknown tokens, two tokens with one id,
-/// an added token that contradicts the vocabulary, a byte without a token), or of a kind that is not known here.
+/// an added token or a config that contradicts the vocabulary, a byte without a token), or of a kind that is not known here.
 TokenizerFile read_tokenizer_file(const fs::path& folder_or_file);
 
 /// The same from the text of a tokenizer.json; `where` names it in messages.

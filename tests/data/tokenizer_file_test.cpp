@@ -123,5 +123,27 @@ TEST(TokenizerFile, FoldersWithoutATokenizerAreDataErrors) {
   EXPECT_ERROR(Tokenizer::load(folder.path()), ErrorKind::kData, "names the eos_token");
 }
 
+TEST(TokenizerFile, AConfigThatContradictsTheTokenizerIsRefused) {
+  const test::TempFolder folder;
+  write_file_atomic(folder / "tokenizer.json", good().dump());
+  const auto with_config = [&](const std::string& config) {
+    write_file_atomic(folder / "tokenizer_config.json", config);
+    return Tokenizer::load(folder.path());
+  };
+  EXPECT_FALSE(with_config(R"({"added_tokens_decoder": {"1": {"content": "<｜end▁of▁sentence｜>"}}})").has_eos());
+  EXPECT_ERROR(with_config(R"({"added_tokens_decoder": {"1": {"content": "<s>"}}})"), ErrorKind::kData, "gives id 1 to");
+  EXPECT_ERROR(with_config(R"({"added_tokens_decoder": {"280": {"content": "<s>"}}})"), ErrorKind::kData, "gives id 280 to");
+  EXPECT_ERROR(with_config("[]"), ErrorKind::kData, "not a JSON object");
+}
+
+TEST(TokenizerFile, VocabularyListsOfOtherFamiliesAreRefused) {
+  const test::TempFolder folder;
+  test::unpack_tokenizer("gpt2", folder.path());
+  write_file_atomic(folder / "tokenizer_config.json", R"({"tokenizer_class": "GPT2Tokenizer"})");
+  EXPECT_EQ(Tokenizer::load(folder.path()).vocab_size(), 50257);
+  write_file_atomic(folder / "tokenizer_config.json", R"({"tokenizer_class": "Qwen2Tokenizer"})");
+  EXPECT_ERROR(Tokenizer::load(folder.path()), ErrorKind::kData, "belongs to a Qwen2Tokenizer");
+}
+
 }  // namespace
 }  // namespace temper
