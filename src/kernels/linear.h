@@ -1,5 +1,5 @@
 #pragma once
-// Matrix products of linear layers, y = x W^T.  Versions: reference/linear.cpp.
+// Matrix products of linear layers, y = x W^T.  Versions: reference/linear.cpp, cpu/linear.cpp.
 //   x [T, I]   weight [O, I]   y, grad_y [T, O]; rows may be strided (a slice of columns), elements of a row are adjacent
 
 #include "kernels/registry.h"
@@ -12,10 +12,10 @@ struct LinearForward {
   using Function = Tensor(const Tensor& x, const Tensor& weight, at::ScalarType out_dtype);
 };
 
-/// sum += grad_y W.  sum [T, I] accumulate dtype.
+/// out = grad_y W, or out += grad_y W.  out [T, I], any float dtype; sums are rounded once, when they are written.
 struct LinearGradInput {
   static constexpr auto kName = "linear_grad_input";
-  using Function = void(const Tensor& grad_y, const Tensor& weight, Tensor& sum);
+  using Function = void(const Tensor& grad_y, const Tensor& weight, Tensor& out, bool add);
 };
 
 /// grad_weight += grad_y^T x.  grad_weight [O, I] accumulate dtype.
@@ -24,7 +24,23 @@ struct LinearGradWeight {
   using Function = void(const Tensor& grad_y, const Tensor& x, Tensor& grad_weight);
 };
 
+// ---- Block-diagonal layers: group g maps its columns of x by its rows of the weight to its columns of y. ----
+//   x [T, G*I]   weight [G*O, I]   y [T, G*O]
+
+struct BlockLinear {
+  static constexpr auto kName = "block_linear";
+  using Function = Tensor(const Tensor& x, const Tensor& weight, int64_t groups);
+};
+
+/// Returns grad_x as x; adds to grad_weight (accumulate dtype) unless it is undefined.
+struct BlockLinearBackward {
+  static constexpr auto kName = "block_linear_backward";
+  using Function = Tensor(const Tensor& grad_y, const Tensor& x, const Tensor& weight, int64_t groups, const Tensor& grad_weight);
+};
+
 namespace reference {
+BlockLinear::Function block_linear;
+BlockLinearBackward::Function block_linear_backward;
 LinearForward::Function linear;
 LinearGradInput::Function linear_grad_input;
 LinearGradWeight::Function linear_grad_weight;

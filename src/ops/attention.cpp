@@ -4,8 +4,6 @@
 #include "ops/attention.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
 
 #include <cmath>
@@ -88,26 +86,14 @@ AttentionOutput attend(const Tensor& q, const AttentionKeys& keys, const Weight&
 }
 
 OutputProjection attention_output(const Tensor& o, const AttentionWeights& weights, const AttentionConfig& config) {
-  const int64_t T = o.size(0), G = config.o_groups, rank = config.o_lora_rank, width = config.n_heads * config.head_dim / G;
-  const Tensor heads = o.view({T, G * width});
-  Tensor low_rank = G == 1 ? linear(heads, weights.wo_a.value) : at::empty({T, G * rank}, o.options());
-  for (int64_t g = 0; g < G && G > 1; ++g)
-    low_rank.narrow(1, g * rank, rank).copy_(linear(heads.narrow(1, g * width, width), weights.wo_a.value.narrow(0, g * rank, rank)));
+  const Tensor low_rank = block_linear(o.view({o.size(0), -1}), weights.wo_a.value, config.o_groups);   // [T, G*o_lora_rank]
   return {linear(low_rank, weights.wo_b.value), low_rank};
 }
 
 Tensor attention_output_backward(const Tensor& grad_out, const Tensor& o, const Tensor& low_rank, const AttentionWeights& weights,
                                  const AttentionConfig& config) {
-  const int64_t T = o.size(0), G = config.o_groups, rank = config.o_lora_rank, width = config.n_heads * config.head_dim / G;
   const Tensor grad_low_rank = linear_backward(grad_out, low_rank, weights.wo_b);
-  const Tensor heads = o.view({T, G * width});
-  Tensor grad_o = at::empty({T, G * width}, o.options());
-  for (int64_t g = 0; g < G; ++g) {
-    const auto group = [&](const Tensor& tensor) { return tensor.defined() ? tensor.narrow(0, g * rank, rank) : tensor; };
-    const Weight wo_a{group(weights.wo_a.value), group(weights.wo_a.grad)};
-    grad_o.narrow(1, g * width, width).copy_(linear_backward(grad_low_rank.narrow(1, g * rank, rank), heads.narrow(1, g * width, width), wo_a));
-  }
-  return grad_o.view(o.sizes());
+  return block_linear_backward(grad_low_rank, o.view({o.size(0), -1}), weights.wo_a, config.o_groups).view(o.sizes());
 }
 
 AttentionForward attention(const Tensor& u, const AttentionWeights& weights, const AttentionConfig& config, const AttentionContext& context,

@@ -1,24 +1,14 @@
 #include "ops/indexer.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/abs.h>
-#include <ATen/ops/amax.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/ceil.h>
-#include <ATen/ops/exp2.h>
-#include <ATen/ops/frexp.h>
-#include <ATen/ops/ldexp.h>
-#include <ATen/ops/ones_like.h>
-#include <ATen/ops/round.h>
-#include <ATen/ops/sign.h>
 #include <ATen/ops/stack.h>
-#include <ATen/ops/where.h>
 #include <fmt/format.h>
 
 #include <bit>
 #include <cmath>
 
 #include "base/error.h"
+#include "kernels/quant.h"
 #include "ops/linear.h"
 
 namespace temper {
@@ -47,21 +37,10 @@ Tensor hadamard(const Tensor& x) {
   return (y / std::sqrt(static_cast<double>(dim))).to(x.scalar_type());
 }
 
-Tensor round_to_fp4(const Tensor& x) {
-  const Tensor blocks = to_accumulate(x).unflatten(-1, {x.size(-1) / kFp4Block, kFp4Block});
-  const Tensor largest = at::amax(at::abs(blocks), {-1}, /*keepdim=*/true).clamp_min(6.0 * 0x1p-126);
-  // ceil(log2(v)) exactly: v = m 2^e with m in [0.5, 1), so it is e, but e - 1 for m = 0.5.
-  const auto [mantissa, exponent] = at::frexp(largest / 6.0);
-  const Tensor scale = at::exp2(at::where(mantissa == 0.5, exponent - 1, exponent).to(blocks.scalar_type()));
-  const Tensor value = at::abs(blocks / scale).clamp_max(6.0);
-  // Steps of 1/2 below 2, of 1 below 4, of 2 above; at::round rounds ties to even, which are the even mantissas here.
-  const Tensor step = at::where(value < 2, at::ones_like(value) * 0.5, at::where(value < 4, at::ones_like(value), at::ones_like(value) * 2));
-  return (at::sign(blocks) * at::round(value / step) * step * scale).flatten(-2).to(x.scalar_type());
-}
-
 Tensor round_fp4_path(const Tensor& x) {
   expect_fp4_width(x.size(-1));
-  return round_to_fp4(hadamard(x));
+  const Tensor transformed = hadamard(x);
+  return fake_quant_fp4_block(transformed.view({-1, x.size(-1)})).view(x.sizes());
 }
 
 IndexerQueries indexer_queries(const Tensor& u, const Tensor& qr, const IndexerWeights& weights, const IndexerConfig& config, const Rotation& rotation) {

@@ -19,13 +19,11 @@ struct IndexerConfig {
   bool fp4 = false;   // quantise queries and keys as deployment does (round_fp4_path)
 };
 
-/// Normalised Hadamard transform of the last dim, then rounding to FP4 E2M1 in blocks of 32 with a power-of-two scale.
+/// Normalised Hadamard transform of the last dim, then rounding to FP4 E2M1 in blocks of 32 (kernels/quant.h).
 /// The transform cancels in dot products and spreads outliers.  The gradient passes the rounding unchanged:
 /// hadamard(gradient).  Error{kConfig} unless the last dim is a power of two and a multiple of 32.
 Tensor round_fp4_path(const Tensor& x);
 Tensor hadamard(const Tensor& x);
-/// Rounding alone: scale = 2^ceil(log2(max |x| / 6)), values to the nearest of 0 0.5 1 1.5 2 3 4 6, ties to even.
-Tensor round_to_fp4(const Tensor& x);
 
 /// One row for each token.  q [T, Hi, Di] as u, weights [T, Hi] accumulate dtype with the factor (Hi Di)^-1/2.
 struct IndexerQueries {

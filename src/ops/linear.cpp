@@ -1,6 +1,6 @@
 #include "ops/linear.h"
 
-#include <ATen/ops/zeros.h>
+#include <ATen/ops/empty.h>
 
 #include "kernels/linear.h"
 
@@ -17,13 +17,14 @@ Tensor linear_wide(const Tensor& x, const Tensor& weight) {
 }
 
 Tensor linear_backward(const Tensor& grad_y, const Tensor& x, const Weight& weight) {
-  Tensor sum = at::zeros({x.size(0), weight.value.size(1)}, x.options().dtype(accumulate_dtype(x.scalar_type())));
-  linear_backward_into(grad_y, x, weight, sum);
-  return sum.to(x.scalar_type());
+  Tensor grad_x = at::empty({x.size(0), weight.value.size(1)}, x.options());
+  kernel<LinearGradInput>(x)(grad_y, weight.value, grad_x, /*add=*/false);
+  linear_backward_weight(grad_y, x, weight);
+  return grad_x;
 }
 
 void linear_backward_into(const Tensor& grad_y, const Tensor& x, const Weight& weight, Tensor& grad_x_sum) {
-  kernel<LinearGradInput>(x)(grad_y, weight.value, grad_x_sum);
+  kernel<LinearGradInput>(x)(grad_y, weight.value, grad_x_sum, /*add=*/true);
   linear_backward_weight(grad_y, x, weight);
 }
 
@@ -31,6 +32,15 @@ void linear_backward_weight(const Tensor& grad_y, const Tensor& x, const Weight&
   if (!weight.trained()) return;
   Tensor grad = weight.grad;
   kernel<LinearGradWeight>(x)(grad_y, x, grad);
+}
+
+Tensor block_linear(const Tensor& x, const Tensor& weight, int64_t groups) {
+  expect_shape(weight, {-1, x.size(1) / groups}, "block_linear.weight");
+  return kernel<BlockLinear>(x)(x, weight, groups);
+}
+
+Tensor block_linear_backward(const Tensor& grad_y, const Tensor& x, const Weight& weight, int64_t groups) {
+  return kernel<BlockLinearBackward>(x)(grad_y, x, weight.value, groups, weight.grad);
 }
 
 }  // namespace temper

@@ -17,4 +17,8 @@ void linear_backward_into(const Tensor& grad_y, const Tensor& x, const Weight& w
 /// Only the weight's part: for an input that takes no gradient.
 void linear_backward_weight(const Tensor& grad_y, const Tensor& x, const Weight& weight);
 
+/// Block-diagonal: group g maps columns g of x by rows g of the weight.  x [T, G*I], weight [G*O, I] -> [T, G*O] as x.
+Tensor block_linear(const Tensor& x, const Tensor& weight, int64_t groups);
+Tensor block_linear_backward(const Tensor& grad_y, const Tensor& x, const Weight& weight, int64_t groups);
+
 }  // namespace temper

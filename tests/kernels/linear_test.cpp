@@ -39,12 +39,26 @@ TEST(LinearKernel, AgreesWithFloat64ProductsOnEveryIsa) {
         for (const bool wide_gradient : {false, true}) {   // the compressor's gradients stay in fp32
           const Tensor dy = wide_gradient ? grad_y.to(wide) : grad_y;
           Tensor sum = start.clone(), grad_w = start_w.clone();
-          kernel<LinearGradInput>(x)(dy, w, sum);
+          kernel<LinearGradInput>(x)(dy, w, sum, /*add=*/true);
+          Tensor rounded = x.new_zeros({T, I});
+          kernel<LinearGradInput>(x)(dy, w, rounded, /*add=*/false);
+          EXPECT_TRUE(close(rounded, at::matmul(wide_dy, wide_w), pick(kLinear, dtype)));
           kernel<LinearGradWeight>(x)(dy, x, grad_w);
           EXPECT_TRUE(close(sum, start.to(at::kDouble) + at::matmul(wide_dy, wide_w), bound));
           EXPECT_TRUE(close(grad_w, start_w.to(at::kDouble) + at::matmul(wide_dy.t(), wide_x), bound));
         }
       }
+}
+
+TEST(BlockLinearKernel, AgreesWithItsTwin) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kDouble})
+    for (const int64_t groups : {1, 3}) {
+      const Tensor x = random_tensor({45, groups * 18}, "x", dtype), w = random_tensor({groups * 10, 18}, "w", dtype), dy = random_tensor({45, groups * 10}, "dy", dtype);
+      EXPECT_TRUE(close(kernel<BlockLinear>(x)(x, w, groups), reference::block_linear(x, w, groups), pick(kLinear, dtype)));
+      const Tensor start = random_tensor({groups * 10, 18}, "start", accumulate_dtype(dtype)), grad = start.clone(), grad_twin = start.clone();
+      EXPECT_TRUE(close(kernel<BlockLinearBackward>(x)(dy, x, w, groups, grad), reference::block_linear_backward(dy, x, w, groups, grad_twin), pick(kLinear, dtype)));
+      EXPECT_TRUE(close(grad, grad_twin, pick(kLinear, accumulate_dtype(dtype))));
+    }
 }
 
 TEST(LinearKernel, TakesSlicesOfColumns) {

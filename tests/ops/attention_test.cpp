@@ -45,12 +45,12 @@ Outcome run_product(const AttentionCase& c, at::ScalarType dtype, const Attentio
 }
 
 // The same numbers in float64 or float32 through the twin and autograd.
-Outcome run_twin(const AttentionCase& c, at::ScalarType dtype, at::ScalarType compute, double indexer_scale = 0.5) {
+Outcome run_twin(const AttentionCase& c, at::ScalarType dtype, at::ScalarType compute, bool fp4 = false, double indexer_scale = 0.5) {
   Outcome run{.out = {}, .grad_u = {}, .indexer_loss = {}, .weights = random_weights(c.config, dtype)};
   for (auto& [name, weight] : named_weights(run.weights)) weight->value = weight->value.to(compute).requires_grad_();
   const Tensor u = random_tensor({c.n_tokens(), c.config.hidden_size}, "u", dtype).to(compute).requires_grad_();
   const Tensor grad_out = random_tensor({c.n_tokens(), c.config.hidden_size}, "grad_out", dtype).to(compute);
-  const TwinResult result = attention_twin(u, run.weights, c);
+  const TwinResult result = attention_twin(u, run.weights, c, fp4);
   Tensor loss = (result.out * grad_out).sum();
   if (result.indexer_loss.defined()) loss = loss + indexer_scale * result.indexer_loss;
   loss.backward();
@@ -99,6 +99,15 @@ TEST(Attention, IsWithinRoundingInBf16) {
     EXPECT_EQ(product.grad_u.scalar_type(), at::kBFloat16);
     expect_same(product, twin, at::kBFloat16);
   }
+}
+
+TEST(Attention, Fp4IndexerSelectsByRoundedScoresAndPassesGradientsThrough) {
+  AttentionCase c = small_case(4, {37, 9});
+  c.config.index_head_dim = 32;
+  Outcome product = run_product(c, at::kFloat, {.probe_prefix = "", .train_indexer = true, .fp4_indexer = true});
+  Outcome twin = run_twin(c, at::kFloat, at::kDouble, /*fp4=*/true), without = run_twin(c, at::kFloat, at::kDouble);
+  expect_same(product, twin, at::kFloat);
+  EXPECT_GT(relative_error(product.weights.indexer->wq_b.grad, without.weights.indexer->wq_b.grad), 1e-2);   // it does round
 }
 
 TEST(Attention, GradientsAreFiniteDifferences) {

@@ -71,7 +71,33 @@ Tensor compress(const Tensor& u, const CompressorWeights& w, int64_t ratio, cons
   return rotate(norm(at::stack(entries), w.norm.value, eps).unsqueeze(1), positions, rope, 1).squeeze(1);
 }
 
-TwinResult one_document(const Tensor& u, const AttentionWeights& w, const AttentionCase& c) {
+// Hadamard's matrix by Sylvester's rule, then the nearest FP4 value element by element; the gradient passes the rounding.
+Tensor fp4_path(const Tensor& x) {
+  const int64_t dim = x.size(-1);
+  Tensor matrix = at::empty({dim, dim}, x.options());
+  for (int64_t i = 0; i < dim; ++i)
+    for (int64_t j = 0; j < dim; ++j) matrix[i][j] = (__builtin_popcountll(static_cast<uint64_t>(i & j)) % 2 == 0 ? 1.0 : -1.0) / std::sqrt(static_cast<double>(dim));
+  const Tensor turned = x.matmul(matrix), plain = turned.detach().to(at::kDouble).contiguous();
+  Tensor rounded = at::empty(plain.sizes(), at::kDouble);
+  const double* in = plain.const_data_ptr<double>();
+  double* out = rounded.mutable_data_ptr<double>();
+  for (int64_t block = 0; block < plain.numel(); block += 32) {
+    double largest = 0;
+    for (int64_t i = block; i < block + 32; ++i) largest = std::max(largest, std::abs(in[i]));
+    double scale = 1;
+    while (largest > 6 * scale) scale *= 2;
+    while (largest > 0 && largest <= 3 * scale) scale /= 2;
+    for (int64_t i = block; i < block + 32; ++i) {
+      double best = 0;
+      for (const double value : {0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0})
+        if (std::abs(std::abs(in[i]) / scale - value) < std::abs(std::abs(in[i]) / scale - best)) best = value;
+      out[i] = std::copysign(best * scale, in[i]);
+    }
+  }
+  return turned + (rounded.to(x.scalar_type()) - turned).detach();
+}
+
+TwinResult one_document(const Tensor& u, const AttentionWeights& w, const AttentionCase& c, bool fp4) {
   const AttentionConfig& config = c.config;
   const int64_t n = u.size(0), H = config.n_heads, dim = config.head_dim, ratio = config.compress_ratio;
   const RopeConfig& rope = ratio == 0 ? c.main : c.compress;
@@ -93,8 +119,9 @@ TwinResult one_document(const Tensor& u, const AttentionWeights& w, const Attent
   }
   if (count > 0 && ratio == 4) {
     const Tensor u_const = u.detach(), qr_const = qr.detach();
-    const Tensor iq = rotate(qr_const.matmul(w.indexer->wq_b.value.t()).view({n, config.index_n_heads, config.index_head_dim}), positions, rope, 1);
-    const Tensor ik = compress(u_const, w.indexer->compressor, 4, rope, config.rms_norm_eps);
+    Tensor iq = rotate(qr_const.matmul(w.indexer->wq_b.value.t()).view({n, config.index_n_heads, config.index_head_dim}), positions, rope, 1);
+    Tensor ik = compress(u_const, w.indexer->compressor, 4, rope, config.rms_norm_eps);
+    if (fp4) iq = fp4_path(iq), ik = fp4_path(ik);
     const Tensor weights = u_const.matmul(w.indexer->weights_proj.value.t()) * std::pow(config.index_head_dim, -0.5) * std::pow(config.index_n_heads, -0.5);
     scores = (at::relu(at::einsum("thd,sd->ths", {iq, ik})) * weights.unsqueeze(-1)).sum(1);   // [n, count]
     const Tensor plain = scores.detach().to(at::kDouble);
@@ -181,12 +208,12 @@ std::vector<std::pair<std::string, Weight*>> named_weights(AttentionWeights& w) 
   return rows;
 }
 
-TwinResult attention_twin(const Tensor& u, const AttentionWeights& weights, const AttentionCase& attention_case) {
+TwinResult attention_twin(const Tensor& u, const AttentionWeights& weights, const AttentionCase& attention_case, bool fp4) {
   std::vector<Tensor> outs;
   TwinResult all;
   int64_t start = 0;
   for (const int64_t length : attention_case.document_lengths) {
-    const TwinResult one = one_document(u.narrow(0, start, length), weights, attention_case);
+    const TwinResult one = one_document(u.narrow(0, start, length), weights, attention_case, fp4);
     outs.push_back(one.out);
     if (one.indexer_loss.defined()) all.indexer_loss = all.indexer_loss.defined() ? all.indexer_loss + one.indexer_loss : one.indexer_loss;
     start += length;

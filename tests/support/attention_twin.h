@@ -27,7 +27,7 @@ struct TwinResult {
   Tensor out;            // [T, D]
   Tensor indexer_loss;   // scalar, sum over queries that see an entry; undefined for other ratios than 4
 };
-/// Uses weights.*.value (which may require gradients).
-TwinResult attention_twin(const Tensor& u, const AttentionWeights& weights, const AttentionCase& attention_case);
+/// Uses weights.*.value (which may require gradients).  `fp4`: the indexer's queries and keys through FP4.
+TwinResult attention_twin(const Tensor& u, const AttentionWeights& weights, const AttentionCase& attention_case, bool fp4 = false);
 
 }  // namespace temper::test

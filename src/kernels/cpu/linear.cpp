@@ -2,15 +2,19 @@
 
 #include <ATen/ops/empty.h>
 
+#include <vector>
+
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/parallel.h"
 
 namespace temper {
 namespace {
 
-void multiply(const MatrixView& a, const MatrixView& b, int64_t k, const Tensor& c, bool add) {
-  gemm({{.m = c.size(0), .n = c.size(1), .k = k, .a = a, .b = b, .c = c.data_ptr(), .c_row = c.stride(0), .c_element = element_of(c), .add = add}});
+GemmProblem problem(const MatrixView& a, const MatrixView& b, int64_t k, const Tensor& c, bool add) {
+  return {.m = c.size(0), .n = c.size(1), .k = k, .a = a, .b = b, .c = c.data_ptr(), .c_row = c.stride(0), .c_element = element_of(c), .add = add};
 }
+
+void multiply(const MatrixView& a, const MatrixView& b, int64_t k, const Tensor& c, bool add) { gemm({problem(a, b, k, c, add)}); }
 
 Tensor linear(const Tensor& x, const Tensor& weight, at::ScalarType out_dtype) {
   Tensor y = at::empty({x.size(0), weight.size(0)}, x.options().dtype(out_dtype));
@@ -18,14 +22,41 @@ Tensor linear(const Tensor& x, const Tensor& weight, at::ScalarType out_dtype) {
   return y;
 }
 
-void linear_grad_input(const Tensor& grad_y, const Tensor& weight, Tensor& sum) {
-  multiply(matrix_view(grad_y), matrix_view(weight), weight.size(0), sum, /*add=*/true);
+void linear_grad_input(const Tensor& grad_y, const Tensor& weight, Tensor& out, bool add) {
+  multiply(matrix_view(grad_y), matrix_view(weight), weight.size(0), out, add);
 }
 
 void linear_grad_weight(const Tensor& grad_y, const Tensor& x, Tensor& grad_weight) {
   multiply(transposed(matrix_view(grad_y)), matrix_view(x), x.size(0), grad_weight, /*add=*/true);
 }
 
+// All groups in one call: they share the threads and write their columns where they belong.
+Tensor block_linear(const Tensor& x, const Tensor& weight, int64_t groups) {
+  const int64_t out = weight.size(0) / groups, in = weight.size(1);
+  Tensor y = at::empty({x.size(0), groups * out}, x.options());
+  std::vector<GemmProblem> problems;
+  for (int64_t g = 0; g < groups; ++g)
+    problems.push_back(problem(matrix_view(x.narrow(1, g * in, in)), transposed(matrix_view(weight.narrow(0, g * out, out))), in, y.narrow(1, g * out, out), false));
+  gemm(problems);
+  return y;
+}
+
+Tensor block_linear_backward(const Tensor& grad_y, const Tensor& x, const Tensor& weight, int64_t groups, const Tensor& grad_weight) {
+  const int64_t out = weight.size(0) / groups, in = weight.size(1);
+  Tensor grad_x = at::empty({x.size(0), groups * in}, x.options());
+  std::vector<GemmProblem> problems;
+  for (int64_t g = 0; g < groups; ++g) {
+    const MatrixView dy = matrix_view(grad_y.narrow(1, g * out, out));
+    problems.push_back(problem(dy, matrix_view(weight.narrow(0, g * out, out)), out, grad_x.narrow(1, g * in, in), false));
+    if (grad_weight.defined())
+      problems.push_back(problem(transposed(dy), matrix_view(x.narrow(1, g * in, in)), x.size(0), grad_weight.narrow(0, g * out, out), true));
+  }
+  gemm(problems);
+  return grad_x;
+}
+
+const DeviceKernel<BlockLinear> block_registered{c10::DeviceType::CPU, &block_linear};
+const DeviceKernel<BlockLinearBackward> block_backward_registered{c10::DeviceType::CPU, &block_linear_backward};
 const DeviceKernel<LinearForward> forward_registered{c10::DeviceType::CPU, &linear};
 const DeviceKernel<LinearGradInput> grad_input_registered{c10::DeviceType::CPU, &linear_grad_input};
 const DeviceKernel<LinearGradWeight> grad_weight_registered{c10::DeviceType::CPU, &linear_grad_weight};

@@ -232,6 +232,7 @@ inline void cover(int64_t n, int64_t n_vectors, const Body& body) {
     int64_t row = 0;
     for (; row + kMost <= n; row += kMost) body.template operator()<kMost, NV>(row, vector);
     for (; row + kTileRows / 3 * 2 <= n && kTileRows > 3; row += kTileRows / 3 * 2) body.template operator()<kTileRows / 3 * 2, NV>(row, vector);
+    for (; row + 2 <= n; row += 2) body.template operator()<2, NV>(row, vector);
     for (; row < n; ++row) body.template operator()<1, NV>(row, vector);
   };
   int64_t vector = 0;

@@ -26,6 +26,26 @@ void pack(C* panel, int64_t width, int64_t count, const MatrixView& m, int64_t i
   });
 }
 
+// All row panels of a block at once where rows of a matrix hold its columns: a line of them is a few whole vectors.
+template <class C>
+void pack_columns(C* a, int64_t n_panels, int64_t count, const MatrixView& m, int64_t first_i, int64_t first_k, int64_t n_k, int64_t steps) {
+  constexpr int64_t per_step = __is_same(C, Pair) ? 2 : 1;
+  alignas(64) C line[kGemmBlockRows];
+  for (int64_t step = 0; step < steps; ++step) {
+    const int64_t k = step * per_step;
+    pack(line, kGemmBlockRows, count, m, 1, m.column, first_i, first_k + k, n_k - k < per_step ? n_k - k : per_step);
+    for (int64_t panel = 0; panel < n_panels; ++panel) __builtin_memcpy(a + (panel * steps + step) * kMicroRows, line + panel * kMicroRows, kMicroRows * sizeof(C));
+  }
+}
+
+// The rows of a need no packing: adjacent elements of the panels' own type (pairs of them for bf16).
+template <class C>
+bool rows_are_ready(const GemmProblem& p) {
+  if (p.a.column != 1) return false;
+  if constexpr (__is_same(C, Pair)) return p.k % 2 == 0;
+  return p.a.element == (__is_same(C, double) ? Element::kDouble : Element::kFloat);
+}
+
 template <class S, class X>
 void write_row(X* c, const S* sum, int64_t n, bool add) {
   constexpr int L = kLanes<S>;
@@ -66,20 +86,36 @@ void gemm_block(const GemmProblem& p, const void* packed, int64_t m_begin, int64
     constexpr int64_t width = kMicroColumns<C>, per_step = scalars_per_step(static_cast<C*>(nullptr));
     const int64_t all_steps = steps_of(p.k, type), ldc = (last - first) * width, n_row_panels = (m_end - m_begin + kMicroRows - 1) / kMicroRows;
     const int64_t columns = (p.n < last * width ? p.n : last * width) - first * width;
+    const bool ready = rows_are_ready<C>(p);
     S* sums = static_cast<S*>(scratch);                                                         // [rows, ldc]
     C* a = reinterpret_cast<C*>(static_cast<char*>(scratch) + kGemmBlockRows * kGemmBlockPanels * width * static_cast<int64_t>(sizeof(S)));
     for (int64_t step = 0; step < all_steps || step == 0; step += kStepsAtOnce) {
       const int64_t steps = all_steps - step < kStepsAtOnce ? all_steps - step : kStepsAtOnce;
       const int64_t n_k = p.k - step * per_step < steps * per_step ? p.k - step * per_step : steps * per_step;
-      for (int64_t i = 0; i < n_row_panels; ++i) {
-        const int64_t row = m_begin + i * kMicroRows, count = m_end - row < kMicroRows ? m_end - row : kMicroRows;
-        pack(a + i * kMicroRows * steps, kMicroRows, count, p.a, p.a.row, p.a.column, row, step * per_step, n_k);
+      const C* rows[kGemmBlockRows];
+      if (ready) {
+        for (int64_t i = 0; i < n_row_panels * kMicroRows; ++i) {   // rows past the end repeat the last one: their sums are not written
+          const int64_t row = m_begin + i < m_end ? m_begin + i : m_end - 1;
+          rows[i] = reinterpret_cast<const C*>(static_cast<const char*>(p.a.data) + row * p.a.row * static_cast<int64_t>(sizeof(C)) / per_step) + step;
+        }
+      } else if (p.a.row == 1) {
+        pack_columns(a, n_row_panels, m_end - m_begin, p.a, m_begin, step * per_step, n_k, steps);
+      } else {
+        for (int64_t i = 0; i < n_row_panels; ++i) {
+          const int64_t row = m_begin + i * kMicroRows, count = m_end - row < kMicroRows ? m_end - row : kMicroRows;
+          pack(a + i * kMicroRows * steps, kMicroRows, count, p.a, p.a.row, p.a.column, row, step * per_step, n_k);
+        }
       }
       for (int64_t panel = first; panel < last; ++panel) {
         const C* b = static_cast<const C*>(packed) + (panel * all_steps + step) * width;
-        const int64_t left = columns - (panel - first) * width;
-        for (int64_t i = 0; i < n_row_panels; ++i)
-          micro_panel(left < width ? left : width, steps, a + i * kMicroRows * steps, b, width, sums + i * kMicroRows * ldc + (panel - first) * width, ldc, step > 0);
+        const int64_t left = columns - (panel - first) * width, used = left < width ? left : width;
+        for (int64_t i = 0; i < n_row_panels; ++i) {
+          S* c = sums + i * kMicroRows * ldc + (panel - first) * width;
+          if (ready)
+            micro_rows_panel(used, steps, rows + i * kMicroRows, b, width, c, ldc, step > 0);
+          else
+            micro_panel(used, steps, a + i * kMicroRows * steps, b, width, c, ldc, step > 0);
+        }
       }
     }
     with_element(p.c_element, [&]<class X>(X*) {

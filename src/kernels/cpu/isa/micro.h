@@ -70,7 +70,44 @@ inline void micro_tile(int64_t steps, const C* a, const C* b, int64_t b_step, Pa
     for (int j = 0; j < NV; ++j) store(c + i * ldc + j * L, sum[i][j]);
 }
 
-/// The same for a panel of `columns` columns, rounded up to whole vectors.
+/// The same with the rows of A where they lie: row i is the kMicroRows pointers' i-th, a step after the other.
+template <int NV, class C>
+inline void micro_rows(int64_t steps, const C* const* a, const C* b, int64_t b_step, PanelSum<C>* c, int64_t ldc, bool add) {
+  using S = PanelSum<C>;
+  constexpr int L = kLanes<S>;
+  Vec<S> sum[kMicroRows][NV];
+#pragma GCC unroll 8
+  for (int i = 0; i < kMicroRows; ++i)
+#pragma GCC unroll 3
+    for (int j = 0; j < NV; ++j) sum[i][j] = add ? load(c + i * ldc + j * L) : Vec<S>{};
+  for (int64_t step = 0; step < steps; ++step, b += b_step) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kMicroRows; ++i) {
+      C value;
+      __builtin_memcpy(&value, a[i] + step, sizeof(C));   // bf16 rows need not lie on 4-byte borders
+#pragma GCC unroll 3
+      for (int j = 0; j < NV; ++j) multiply_add(sum[i][j], &value, b + j * L);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kMicroRows; ++i)
+#pragma GCC unroll 3
+    for (int j = 0; j < NV; ++j) store(c + i * ldc + j * L, sum[i][j]);
+}
+
+/// micro_rows for a panel of `columns` columns, rounded up to whole vectors.
+template <class C>
+inline void micro_rows_panel(int64_t columns, int64_t steps, const C* const* a, const C* b, int64_t b_step, PanelSum<C>* c, int64_t ldc, bool add) {
+  constexpr int L = kLanes<PanelSum<C>>;
+  if (columns > 2 * L)
+    micro_rows<3>(steps, a, b, b_step, c, ldc, add);
+  else if (columns > L)
+    micro_rows<2>(steps, a, b, b_step, c, ldc, add);
+  else
+    micro_rows<1>(steps, a, b, b_step, c, ldc, add);
+}
+
+/// micro_tile for a panel of `columns` columns, rounded up to whole vectors.
 template <class C>
 inline void micro_panel(int64_t columns, int64_t steps, const C* a, const C* b, int64_t b_step, PanelSum<C>* c, int64_t ldc, bool add) {
   constexpr int L = kLanes<PanelSum<C>>;
