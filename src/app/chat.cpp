@@ -30,6 +30,7 @@ class Chat {
   explicit Chat(const GenerationOptions& options) : options_(options), generator_(options), terminal_(isatty(STDIN_FILENO) != 0) {}
 
   int run() {
+    check_interrupt();   // Ctrl-C while the model was being read
     quiet_interrupts();
     if (terminal_) fmt::print(stderr, "{}", options_.plain ? "Type the beginning of a text; /quit ends.\n" : "Type a message; /help lists the commands.\n");
     for (std::string line; read(line);) {

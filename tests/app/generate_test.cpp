@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <sstream>
 
+#include "data/chat_encoding.h"
 #include "model/deepseek_v4/init.h"
 #include "support/tiny_model.h"
 #include "support/tiny_run.h"
@@ -55,6 +56,16 @@ TEST(GenerateCommand, AnswersEveryRowAndKeepsItsKeys) {
   }
 }
 
+TEST(GenerateCommand, AnswersConversationsInTheChatFormat) {
+  const ModelFolder f;
+  const std::string user = R"({"role": "user", "content": "tell 1"})";
+  const std::vector<Json> rows = f.generate("{\"messages\": [" + user + "]}\n{\"messages\": [{\"role\": \"system\", \"content\": \"be brief\"}, " + user + "]}\n");
+  ASSERT_EQ(rows.size(), 2u);
+  const Tokenizer tokenizer = Tokenizer::load(f.model);
+  EXPECT_EQ(rows[0]["n_prompt_tokens"], encode_prompt(tokenizer, Conversation::from_json(rows[0], "test"), {}).size());
+  EXPECT_GT(rows[1]["n_prompt_tokens"].get<int>(), rows[0]["n_prompt_tokens"].get<int>());
+}
+
 TEST(GenerateCommand, IsRepeatableAndFollowsTheSeed) {
   const ModelFolder f;
   const std::string prompts = "{\"prompt\": \"once upon\"}\n{\"prompt\": \"a time there\"}\n";
@@ -65,13 +76,28 @@ TEST(GenerateCommand, IsRepeatableAndFollowsTheSeed) {
 
 TEST(GenerateCommand, RefusesRowsItCannotRead) {
   const ModelFolder f;
-  for (const char* row : {"{\"promt\": \"x\"}", "[1]", "{\"prompt\": 1}", "{\"prompt\": \"x\", \"messages\": []}", "{\"prompt\": \"\xff\"}", ""}) {
+  for (const char* row : {"{\"promt\": \"x\"}", "[1]", "{\"prompt\": 1}", "{\"prompt\": \"x\", \"messages\": []}", "{\"messages\": [{\"role\": \"nobody\", \"content\": \"x\"}]}", "{\"prompt\": \"\xff\"}", ""}) {
     write_file_atomic(f.folder / "bad.jsonl", row);
     const test::ProgramResult done = test::run_program({"generate", "--model", f.model, "--prompts", f.folder / "bad.jsonl", "--out", f.folder / "bad.out"});
     EXPECT_EQ(done.exit_code, static_cast<int>(ErrorKind::kData)) << done.output;
     EXPECT_NE(done.output.find("bad.jsonl"), std::string::npos) << done.output;
     EXPECT_FALSE(fs::exists(f.folder / "bad.out"));
   }
+}
+
+TEST(ChatCommand, KeepsTheConversationUntilReset) {
+  const ModelFolder f;
+  const auto chat = [&](const std::string& typed) {
+    const std::string command = "printf '" + typed + "' | '" TEMPER_BINARY "' chat --temperature 0 --max-new-tokens 5 --model '" + f.model + "' 2>/dev/null";
+    FILE* pipe = popen(command.c_str(), "r");
+    std::string out;
+    for (int c; (c = fgetc(pipe)) != EOF;) out += static_cast<char>(c);
+    EXPECT_EQ(pclose(pipe), 0);
+    return out;
+  };
+  const std::string once = chat("tell 1\\n");
+  EXPECT_EQ(chat("tell 1\\n/reset\\ntell 1\\n/quit\\n"), once + once);
+  EXPECT_EQ(chat("/system be brief\\n/system\\ntell 1\\n"), once);
 }
 
 TEST(ChatCommand, ContinuesWhatIsTypedInPlainMode) {

@@ -29,7 +29,7 @@ with safe_open(a.expected, "pt") as x, safe_open(a.found, "pt") as y:
     order = json.loads((x.metadata() or {}).get("order", "[]"))
     rank = {n: i for i, n in enumerate(order)}
     names.sort(key=lambda n: (0, rank[n], ()) if n in rank else (1, *natural(n)))
-    first, worst = None, (0.0, None)
+    first, worst = None, (0.0, "none differs")
     for name in names:
         if name not in others:
             print(f"{name}: only in {a.expected}")
