@@ -6,6 +6,7 @@ namespace temper::TEMPER_ISA_NAMESPACE {
 namespace {
 
 constexpr int64_t kStepsAtOnce = 128;   // a panel of b is then 24 KiB: it stays in the first cache
+constexpr int64_t kCopyStride = kStepsAtOnce + 16;   // of copied rows: a cache line more, so that they fall into different sets
 
 // Calls f with a null pointer of the panels' type and the sums' type.
 template <class F>
@@ -66,7 +67,7 @@ void gemm_sizes(const GemmProblem& p, GemmSizes& sizes) {
     using S = PanelSum<C>;
     sizes.panel_columns = kMicroColumns<C>;
     sizes.panel_bytes = steps_of(p.k, type) * kMicroColumns<C> * static_cast<int64_t>(sizeof(C));
-    sizes.scratch_bytes = kGemmBlockRows * (kStepsAtOnce * static_cast<int64_t>(sizeof(C)) + kGemmBlockPanels * kMicroColumns<C> * static_cast<int64_t>(sizeof(S)));
+    sizes.scratch_bytes = kGemmBlockRows * (kCopyStride * static_cast<int64_t>(sizeof(C)) + kGemmBlockPanels * kMicroColumns<C> * static_cast<int64_t>(sizeof(S)));
   });
 }
 
@@ -87,6 +88,8 @@ void gemm_block(const GemmProblem& p, const void* packed, int64_t m_begin, int64
     const int64_t all_steps = steps_of(p.k, type), ldc = (last - first) * width, n_row_panels = (m_end - m_begin + kMicroRows - 1) / kMicroRows;
     const int64_t columns = (p.n < last * width ? p.n : last * width) - first * width;
     const bool ready = rows_are_ready<C>(p);
+    const int64_t row_bytes = p.a.row * static_cast<int64_t>(sizeof(C)) / per_step;
+    const bool collide = row_bytes % 2048 == 0 && all_steps > kStepsAtOnce;   // rows that compete for few sets of the first cache
     S* sums = static_cast<S*>(scratch);                                                         // [rows, ldc]
     C* a = reinterpret_cast<C*>(static_cast<char*>(scratch) + kGemmBlockRows * kGemmBlockPanels * width * static_cast<int64_t>(sizeof(S)));
     for (int64_t step = 0; step < all_steps || step == 0; step += kStepsAtOnce) {
@@ -96,7 +99,10 @@ void gemm_block(const GemmProblem& p, const void* packed, int64_t m_begin, int64
       if (ready) {
         for (int64_t i = 0; i < n_row_panels * kMicroRows; ++i) {   // rows past the end repeat the last one: their sums are not written
           const int64_t row = m_begin + i < m_end ? m_begin + i : m_end - 1;
-          rows[i] = reinterpret_cast<const C*>(static_cast<const char*>(p.a.data) + row * p.a.row * static_cast<int64_t>(sizeof(C)) / per_step) + step;
+          rows[i] = reinterpret_cast<const C*>(static_cast<const char*>(p.a.data) + row * row_bytes) + step;
+          if (!collide) continue;
+          __builtin_memcpy(a + i * kCopyStride, rows[i], static_cast<decltype(sizeof(C))>(steps) * sizeof(C));
+          rows[i] = a + i * kCopyStride;
         }
       } else if (p.a.row == 1) {
         pack_columns(a, n_row_panels, m_end - m_begin, p.a, m_begin, step * per_step, n_k, steps);
