@@ -1,6 +1,20 @@
-# ./dev test-all: the long rounds.  Every test, many more kills of a training run, then the fuzz targets under ASan.
+# ./dev test-all [SECONDS]: the long rounds, sourced by ./dev.  Every test, many more kills of a training run, the tests named
+# DISABLED_* (large models), then every fuzz target under ASan for SECONDS (default 120) each.
+fuzz_seconds=${1:-120}
+failed_rounds=""
 build release
-run_tests build "*"
+run_tests build "*" || failed_rounds="tests"
+
 say "kill -9 at random moments of a run, 25 rounds"
-TEMPER_KILL_ROUNDS=25 build/tests/test_train --gtest_brief=1 --gtest_filter='Train.Killed*'
-bash tools/fuzz.sh "${1:-120}"
+TEMPER_KILL_ROUNDS=25 build/tests/test_train --gtest_brief=1 --gtest_filter='Train.Killed*' || failed_rounds="$failed_rounds kills"
+
+for binary in build/tests/test_*; do
+  [ -f "$binary" ] && [ -x "$binary" ] || continue
+  "$binary" --gtest_list_tests | grep -q '^  DISABLED_' || continue
+  say "long tests of $(basename "$binary")"
+  "$binary" --gtest_also_run_disabled_tests --gtest_filter='*.DISABLED_*' --gtest_brief=1 || failed_rounds="$failed_rounds $(basename "$binary")"
+done
+
+bash tools/fuzz.sh "$fuzz_seconds" || failed_rounds="$failed_rounds fuzz"
+[ -z "$failed_rounds" ] || die "failed: $failed_rounds" "read the lines above"
+say "all long rounds passed"

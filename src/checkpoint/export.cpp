@@ -127,7 +127,9 @@ class Exporter {
       writer_.write_part(row.name, q.codes);
       scales.push_back(q.scales.view(at::kByte));
     });
-    scales_[*row.scale_name()] = at::cat(scales, 0).view(at::ScalarType::Float8_e8m0fnu);
+    const Tensor all = at::cat(scales, 0).view(at::ScalarType::Float8_e8m0fnu);
+    if (fp4) report_.n_lossy_repacks += count_lossy_fp8_repacks(all);
+    scales_[*row.scale_name()] = all;
   }
 
   // Both widened to what holds them exactly.

@@ -24,6 +24,7 @@ struct ExportReport {
   int64_t n_tensors = 0, n_files = 0;
   uint64_t data_bytes = 0;
   int64_t n_rounded = 0;                             // tensors some of whose values the dtype cannot hold
+  int64_t n_lossy_repacks = 0;                       // FP4: blocks of 128x128 that FP8 hardware cannot hold exactly (kernels/quant.h)
   bool mtp_missing = false;                          // the source has none, so neither has the export
   std::vector<std::string> copied_files;             // tokenizer and generation config
   std::vector<std::string> transformers_obstacles;   // why transformers would not read it; empty = it would

@@ -1,0 +1,90 @@
+// What temper inspect says, against the published totals and files made here.
+#include "app/inspection.h"
+
+#include <ATen/ops/full.h>
+#include <gtest/gtest.h>
+
+#include "checkpoint/training_checkpoint.h"
+#include "support/expect_error.h"
+#include "support/temp_folder.h"
+#include "support/tiny_model.h"
+
+namespace temper {
+namespace {
+
+using namespace test;
+
+fs::path released(const std::string& name) { return fs::path(TEMPER_SOURCE_DIR) / "configs/model" / ("deepseek_v4_" + name + ".json"); }
+
+// Totals of the released files; docs/deepseek_v4.md.
+TEST(Inspect, KnowsTheReleasedLayoutsFromTheirConfigs) {
+  const Inspection flash = inspect_path(released("flash"), false), pro = inspect_path(released("pro"), false);
+  EXPECT_EQ(flash.json.at("kind"), "config");
+  EXPECT_EQ(flash.json.at("tensors").at("count"), 69187);
+  EXPECT_EQ(flash.json.at("tensors").at("elements"), 158069433298);
+  EXPECT_EQ(flash.json.at("tensors").at("bytes"), 159609485896);
+  EXPECT_EQ(pro.json.at("tensors").at("count"), 145116);
+  EXPECT_EQ(pro.json.at("tensors").at("elements"), 861608274846);
+  EXPECT_EQ(pro.json.at("tensors").at("bytes"), 864704792696);
+  EXPECT_EQ(flash.json.at("layers"), Json({{"total", 43}, {"window", 2}, {"csa", 21}, {"hca", 20}, {"hash_routed", 3}, {"mtp", 1}}));
+  EXPECT_EQ(pro.json.at("layers"), Json({{"total", 61}, {"window", 0}, {"csa", 30}, {"hca", 31}, {"hash_routed", 3}, {"mtp", 1}}));
+  EXPECT_NE(flash.text.find("69,187 tensors, 158,069,433,298 stored elements, 159,609,485,896 data bytes (148.65 GiB)"), std::string::npos) << flash.text;
+  EXPECT_EQ(flash.json.at("transformers_obstacles").size(), 0u);
+}
+
+TEST(Inspect, DescribesAModelFolderAndItsHealth) {
+  const TempFolder folder;
+  auto tensors = random_stored_tensors(tiny_config());
+  write_model_folder(folder / "good", tiny_config(), tensors);
+  const Inspection good = inspect_path(folder / "good", false);
+  EXPECT_EQ(good.json.at("kind"), "model");
+  EXPECT_EQ(good.json.at("spelling"), "released");
+  EXPECT_EQ(good.json.at("tensors").at("count"), tensors.size());
+  EXPECT_EQ(good.json.at("health").at("not_finite").size(), 0u);
+  for (auto& [name, value] : tensors)
+    if (name == "norm.weight") value[3] = std::numeric_limits<float>::infinity();
+  write_model_folder(folder / "bad", tiny_config(), tensors);
+  EXPECT_EQ(inspect_path(folder / "bad", false).json.at("health").at("not_finite"), Json({"norm.weight"}));
+  const Inspection golden = inspect_path(fs::path(TEMPER_SOURCE_DIR) / "tests/golden/dialects/transformers", false);
+  EXPECT_EQ(golden.json.at("spelling"), "transformers");
+  EXPECT_EQ(golden.json.at("mtp_missing"), true);
+}
+
+TEST(Inspect, DescribesCheckpointsAndRunFolders) {
+  const TempFolder folder;
+  CheckpointWriter writer({.folder = folder / "run/checkpoints"});
+  writer.save({.step = 12, .seed = 3, .tensors = {whole_tensor("weights/a", at::full({4}, 1.0, at::kFloat)), whole_tensor("adamw_m/a", at::full({4}, 1.0, at::kFloat))},
+               .files = {{"recipe.toml", "x"}}});
+  writer.wait();
+  const Inspection checkpoint = inspect_path(folder / "run/checkpoints/step-12", false);
+  EXPECT_EQ(checkpoint.json.at("kind"), "checkpoint");
+  EXPECT_EQ(checkpoint.json.at("step"), 12);
+  EXPECT_EQ(checkpoint.json.at("groups").at("weights").at("bytes"), 16);
+  EXPECT_EQ(checkpoint.json.at("digests_checked"), true);
+  write_file_atomic(folder / "run/metrics.jsonl", "{\"step\": 1}\n{\"step\": 2}\n");
+  const Inspection run = inspect_path(folder / "run", false);
+  EXPECT_EQ(run.json.at("kind"), "run");
+  EXPECT_EQ(run.json.at("metrics").at("last").at("step"), 2);
+  EXPECT_EQ(run.json.at("checkpoints"), Json({"step-12"}));
+}
+
+TEST(Inspect, CountsTheRowsOfDataByFormatAndNamesBadOnes) {
+  const TempFolder folder;
+  write_file_atomic(folder / "a.jsonl", "{\"text\": \"once\"}\n{\"instruction\": \"a\", \"output\": \"b\"}\n\n{\"text\": \"upon\"}\n{\"x\": 1}\n");
+  const Inspection data = inspect_path(folder / "a.jsonl", false);
+  EXPECT_EQ(data.json.at("rows"), 4);
+  EXPECT_EQ(data.json.at("formats"), Json({{"alpaca", 1}, {"text", 2}}));
+  EXPECT_EQ(data.json.at("bad_rows"), 1);
+  EXPECT_NE(data.text.find("a.jsonl:5: "), std::string::npos) << data.text;
+}
+
+TEST(Inspect, SaysWhatItCannotName) {
+  const TempFolder folder;
+  EXPECT_ERROR(inspect_path(folder / "x", false), ErrorKind::kData, "no such file or folder");
+  EXPECT_ERROR(inspect_path(folder.path(), false), ErrorKind::kData, "no model, config, checkpoint");
+  write_file_atomic(folder / "x.json", "{}");
+  EXPECT_ERROR(inspect_path(folder / "x.json", false), ErrorKind::kConfig, "x.json");
+}
+
+}  // namespace
+}  // namespace temper
