@@ -4,31 +4,84 @@
 
 #include "app/commands.h"
 #include "base/log.h"
+#include "base/threads.h"
 #include "eval/answers.h"
+#include "eval/held_out.h"
+#include "eval/model_answers.h"
 #include "eval/summary.h"
 #include "eval/text/unicode.h"
+#include "train/training_data.h"
 
 namespace temper {
 namespace {
 
 struct Options {
-  std::string suites, responses, out;
+  std::string suites, responses, model, out, prompts = "chat", dtype = "float32", data, separator;
+  int64_t max_batch = 32, max_new_tokens = 0, sequence_length = 1024;
+  ChatOptions chat = {};
 };
 
 void say_what_is_left_out(const SuiteResult& result) {
-  if (result.n_missing) log_warn("eval", "{}: {} questions have no stored answer and are not in the figures", result.suite, result.n_missing);
+  if (result.n_missing) log_warn("eval", "{}: {} questions have no answer and are not in the figures", result.suite, result.n_missing);
   if (result.n_unknown) log_warn("eval", "{}: {} stored answers belong to no question of the suite and are left out", result.suite, result.n_unknown);
   if (result.n_repeated) log_warn("eval", "{}: {} stored answers stand twice and count once", result.suite, result.n_repeated);
 }
 
+SuiteResult ask(AnsweringModel& model, const Suite& suite, Json& about) {
+  const std::vector<Question> questions = suite.questions();
+  const AnswerSettings settings = suite.answer_settings();
+  const ModelAnswers answers = model.answer(suite.name(), questions, settings);
+  log_info("eval", "{}: answered {} questions in {:.0f} s, tokens_per_second={:.0f}", suite.name(), questions.size(), answers.seconds,
+           static_cast<double>(answers.n_new_tokens) / answers.seconds);
+  about["seed"] = settings.seed;
+  about["temperature"] = settings.temperature;
+  about["answers_cut_at_the_limit"] = answers.n_cut;
+  std::vector<const Answer*> pointers;
+  for (const Answer& answer : answers.answers) pointers.push_back(&answer);
+  return grade_answers(suite, questions, pointers);
+}
+
+SuiteResult measure_held_out(const AnsweringModel* model, const Options& options, Json& about) {
+  if (!model || options.data.empty())
+    throw Error({.kind = ErrorKind::kConfig, .what = "heldout needs a model and a text to predict", .where = "--suite heldout", .fix = "give --model DIR and --data FILE (text or JSONL)"});
+  DataConfig config;
+  config.sources.push_back({.path = options.data, .separator = options.separator});
+  config.sequence_length = options.sequence_length;
+  config.thinking_mode = options.chat.thinking_mode;
+  const LoadedData data = load_samples(config, "", stage_encoder("sft", model->tokenizer(), config), available_threads());
+  about["data"] = data.report.to_json();
+  about["sequence_length"] = options.sequence_length;
+  return held_out_rows(model->weights(), model->tokenizer(), *data.train);
+}
+
 int eval_command(const Options& options) {
-  const StoredAnswers stored = read_stored_answers(options.responses);
+  if (options.responses.empty() == options.model.empty())
+    throw Error({.kind = ErrorKind::kConfig,
+                 .what = options.model.empty() ? "there is nothing to evaluate" : "--model and --responses exclude each other",
+                 .where = "temper eval",
+                 .fix = "give --model DIR to ask a model, or --responses FILE to grade stored answers"});
+  std::vector<std::unique_ptr<Suite>> suites;
+  for (const std::string_view name : text::split(options.suites, ",")) suites.push_back(make_suite(std::string(text::strip(name))));
+  if (!options.out.empty()) make_writable_folder(options.out);   // before hours of work
+
+  StoredAnswers stored;
+  std::unique_ptr<AnsweringModel> model;
+  if (options.model.empty()) {
+    stored = read_stored_answers(options.responses);
+  } else {
+    model = std::make_unique<AnsweringModel>(ModelAnswerOptions{.model = options.model, .dtype = parse_dtype(options.dtype), .plain = options.prompts == "plain",
+                                                                .chat = options.chat, .max_batch = options.max_batch, .max_new_tokens = options.max_new_tokens});
+  }
   std::vector<std::pair<std::string, std::vector<MetricValue>>> table;
-  for (const std::string_view name : text::split(options.suites, ",")) {
-    const auto suite = make_suite(std::string(text::strip(name)));
-    const SuiteResult result = grade_stored(*suite, stored, options.responses);
+  for (const auto& suite : suites) {
+    WhileDoing work("evaluating " + suite->name());
+    Json about = {{"answers", options.model.empty() ? options.responses : options.model}};
+    if (model) about.update(Json{{"prompts", options.prompts}, {"dtype", options.dtype}});
+    const SuiteResult result = suite->name() == "heldout" ? measure_held_out(model.get(), options, about)
+                               : model                    ? ask(*model, *suite, about)
+                                                          : grade_stored(*suite, stored, options.responses);
     say_what_is_left_out(result);
-    if (!options.out.empty()) write_evaluation(options.out, *suite, result, {{"answers", options.responses}});
+    if (!options.out.empty()) write_evaluation(options.out, *suite, result, about);
     table.emplace_back(suite->name(), summarise(*suite, result.rows));
   }
   fmt::print("{}", metric_table(table));
@@ -39,13 +92,24 @@ int eval_command(const Options& options) {
 
 void add_eval_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("eval", "Grade answers and report rates with 95 % intervals");
+  CLI::App* command = app.add_subcommand("eval", "Ask a model, or grade stored answers: rates with 95 % intervals");
   std::string names;
   for (const std::string& name : suite_names()) names += (names.empty() ? "" : ", ") + name;
   command->add_option("--suite", options->suites, "suites, separated by commas: " + names)->required();
-  command->add_option("--responses", options->responses, "JSONL with prompt and response: grade these instead of asking a model")->required();
-  command->add_option("--out", options->out, "folder for summary.json and <suite>/rows.jsonl");
-  command->footer("Example:\n  temper eval --suite ifeval --responses answers.jsonl --out eval/base");
+  command->add_option("--model", options->model, "model folder (with its tokenizer) that answers");
+  command->add_option("--responses", options->responses, "JSONL or CSV with prompt and response: grade these instead of asking a model");
+  command->add_option("--out", options->out, "folder for summary.json and <suite>/rows.jsonl; other suites in it are kept");
+  command->add_option("--prompts", options->prompts, "chat: in the chat format; plain: as text to be continued, for base models")->check(CLI::IsMember({"chat", "plain"}))->capture_default_str();
+  command->add_option("--thinking-mode", options->chat.thinking_mode, "chat, or thinking: reasoning before the answer, which is not graded")->check(CLI::IsMember({"chat", "thinking"}))->capture_default_str();
+  command->add_option("--dtype", options->dtype, "what is computed in")->check(CLI::IsMember({"float32", "bfloat16"}))->capture_default_str();
+  command->add_option("--max-batch", options->max_batch, "answers written at a time")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--max-new-tokens", options->max_new_tokens, "longest answer; by default the suite's own");
+  command->add_option("--data", options->data, "heldout: text or JSONL file to predict");
+  command->add_option("--separator", options->separator, "heldout: the line that parts documents of a text file; empty: a blank line");
+  command->add_option("--sequence-length", options->sequence_length, "heldout: longer documents are cut into pieces of so many tokens")->check(CLI::PositiveNumber)->capture_default_str();
+  command->footer("Examples:\n  temper eval --model runs/sft/export --suite ifeval,safety --out eval/sft\n"
+                  "  temper eval --suite ifeval --responses answers.jsonl --out eval/stored\n"
+                  "  temper eval --model runs/sft/export --suite heldout --data stories.jsonl");
   command->callback([options, &action] { action = [options] { return eval_command(*options); }; });
 }
 

@@ -28,7 +28,7 @@ int report_command(const Options& options) {
 void add_report_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("report", "One HTML file about a run: curves, before and after, samples, settings");
-  command->add_option("--run", options->run, "run folder of temper train")->required();
+  command->add_option("--run,run", options->run, "run folder of temper train")->required();
   CLI::Option* before = command->add_option("--before", options->before, "evaluation folder of the model before the run");
   CLI::Option* after = command->add_option("--after", options->after, "evaluation folder of the model after it");
   before->needs(after);

@@ -19,7 +19,10 @@ std::string string_field(const Json& row, const char* key, const std::string& wh
                  .what = fmt::format("\"{}\" is {}, it must be a string", key, value.type_name()),
                  .where = where,
                  .fix = "write the text in quotes"});
-  return value;
+  const std::string found = value;
+  if (text::encode_utf8(text::decode_utf8(found)) != found)
+    throw Error({.kind = ErrorKind::kData, .what = fmt::format("\"{}\" is not valid UTF-8", key), .where = where, .fix = "convert the file to UTF-8"});
+  return found;
 }
 
 // Each record of a CSV file as an object of strings.

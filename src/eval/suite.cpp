@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "eval/held_out.h"
 #include "eval/ifeval/ifeval.h"
 #include "eval/safety/safety.h"
 #include "eval/stories/stories.h"
@@ -20,6 +21,7 @@ constexpr Row kSuites[] = {
     {"ifeval", make_ifeval},
     {"safety", make_safety},
     {"stories", make_stories},
+    {"heldout", make_held_out},
 };
 
 }  // namespace

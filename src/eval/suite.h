@@ -25,6 +25,7 @@ struct Question {
 struct Outcome {
   std::string metric;
   double value = 0;     // 0 or 1 for rates
+  double count = 1;     // how many outcomes it is the mean of (tokens, bytes)
 };
 
 enum class Direction { kHigherIsBetter, kLowerIsBetter, kNeutral };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "eval/text/unicode.h"
 
@@ -22,7 +23,7 @@ MetricValue summarise_one(const std::string& metric, const std::vector<Cluster>&
     sum += c.sum;
     n += c.n;
   }
-  MetricValue out{metric, n > 0 ? sum / n : 0, {}, static_cast<int64_t>(n)};
+  MetricValue out{metric, n > 0 ? sum / n : 0, {}, std::llround(n)};
   if (n > 0) out.interval = is_rate(clusters) ? wilson_interval(std::llround(sum), out.n) : bootstrap_mean(clusters);
   return out;
 }
@@ -40,8 +41,8 @@ std::map<std::string, std::vector<Cluster>> clusters_of(const Suite& suite, cons
                      .what = fmt::format("an outcome of {} that metrics() does not name", outcome.metric),
                      .where = fmt::format("suite {}", suite.name()),
                      .fix = "name it there"});
-      found->second[i].sum += outcome.value;
-      found->second[i].n += 1;
+      found->second[i].sum += outcome.value * outcome.count;
+      found->second[i].n += outcome.count;
     }
   }
   return clusters;

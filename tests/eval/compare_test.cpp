@@ -95,6 +95,10 @@ TEST(StoredAnswers, BadRowsNameTheirLine) {
   EXPECT_ERROR(read_stored_answers(folder / "x.jsonl"), ErrorKind::kData, "x.jsonl:1");
   write("\n");
   EXPECT_ERROR(read_stored_answers(folder / "x.jsonl"), ErrorKind::kData, "no answers");
+  write_file_atomic(folder / "x.csv", "prompt,response\np,\"\xff\"\n");
+  EXPECT_ERROR(read_stored_answers(folder / "x.csv"), ErrorKind::kData, "not valid UTF-8");
+  write_file_atomic(folder / "x.csv", "prompt,response\np,\"r\n");
+  EXPECT_ERROR(read_stored_answers(folder / "x.csv"), ErrorKind::kData, "never closed");
 }
 
 TEST(GradeStored, CountsWhatDoesNotMatchAndRefusesWhenNothingDoes) {

@@ -52,6 +52,14 @@ TEST(Regex, FindsWhatPythonFinds) {
   EXPECT_EQ(Regex(R"(\w+)").count("naïve café_1 日本 ٣"), 4u);
 }
 
+// What a model that loops may write.
+TEST(Regex, LongRepetitionsAreMatchedNotRefused) {
+  std::string dots, lines(4000, '\n');
+  for (int i = 0; i < 20000; ++i) dots += ". ";
+  EXPECT_EQ(Regex(R"((?:\.\s){2,}\.)").search(dots)->str().size(), dots.size() - 1);
+  EXPECT_EQ(Regex(R"(^\s*-.*$)", kMultiline).count(lines), 0u);
+}
+
 TEST(Regex, BrokenExpressionsAreDataErrors) { EXPECT_ERROR(Regex("a(b"), ErrorKind::kData, "a(b"); }
 
 // Values: json.loads of CPython 3.11.

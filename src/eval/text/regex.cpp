@@ -77,7 +77,19 @@ std::string python_to_pcre(std::string_view pattern, unsigned flags) {
 
 struct Regex::Code {
   pcre2_code* code = nullptr;
-  ~Code() { pcre2_code_free(code); }
+  pcre2_match_context* limits = pcre2_match_context_create(nullptr);
+  // Degenerate answers (thousands of blank lines) cost quadratic time in Python too, but they must not end an evaluation.
+  Code() {
+    pcre2_set_match_limit(limits, UINT32_MAX);
+    pcre2_set_depth_limit(limits, UINT32_MAX);
+    pcre2_set_heap_limit(limits, 1u << 20);   // KiB
+  }
+  ~Code() {
+    pcre2_match_context_free(limits);
+    pcre2_code_free(code);
+  }
+  Code(const Code&) = delete;
+  Code& operator=(const Code&) = delete;
 };
 
 Regex::Regex(std::string_view pattern, unsigned flags) : code_(std::make_unique<Code>()) {
@@ -109,7 +121,12 @@ Regex& Regex::operator=(Regex&&) noexcept = default;
 
 std::optional<Match> Regex::run(std::string_view subject, size_t from, uint32_t options) const {
   pcre2_match_data* data = pcre2_match_data_create_from_pattern(code_->code, nullptr);
-  const int count = pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(subject.data()), subject.size(), from, options, data, nullptr);
+  const auto try_match = [&](uint32_t more) {
+    return pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(subject.data()), subject.size(), from, options | more, data, code_->limits);
+  };
+  int count = try_match(0);
+  // The compiled form has a small stack; the interpreter takes its memory from the heap.
+  if (count == PCRE2_ERROR_JIT_STACKLIMIT) count = try_match(PCRE2_NO_JIT);
   std::optional<Match> found;
   if (count > 0) {
     found.emplace();
@@ -145,7 +162,7 @@ std::vector<Match> Regex::find_all(std::string_view subject) const {
     if (!found) break;
     from = found->end();
     // After an empty match the next one must not be empty at the same place.
-    options = found->end() == found->start() ? PCRE2_NOTEMPTY_ATSTART : 0;
+    options = PCRE2_NO_UTF_CHECK | (found->end() == found->start() ? PCRE2_NOTEMPTY_ATSTART : 0);   // checked by the first call
     all.push_back(std::move(*found));
   }
   return all;

@@ -1,0 +1,67 @@
+#include "eval/model_answers.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/log.h"
+#include "eval/answers.h"
+#include "rollout/prompts.h"
+
+namespace temper {
+namespace {
+
+constexpr double kSecondsBetweenLines = 10;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+AnsweringModel::AnsweringModel(const ModelAnswerOptions& options)
+    : options_(options),
+      loaded_(load_model(options.model, {.compute_dtype = options.dtype, .mtp = false})),
+      tokenizer_(Tokenizer::load(options.model)),
+      engine_(loaded_.weights, tokenizer_, {.max_batch = options.max_batch}) {}
+
+Request AnsweringModel::request(const Question& question, const AnswerSettings& settings, uint64_t index) const {
+  Request request;
+  if (options_.plain) {
+    request.prompt_ids = plain_prompt(tokenizer_, question.plain_prompt.empty() ? question.prompt : question.plain_prompt);
+  } else {
+    Conversation conversation;
+    ChatMessage user;
+    user.blocks.push_back({.text = question.prompt});
+    conversation.messages.push_back(user);
+    request.prompt_ids = chat_prompt(tokenizer_, conversation, options_.chat);
+  }
+  request.sampling = {.temperature = settings.temperature, .seed = settings.seed};
+  request.max_new_tokens = options_.max_new_tokens > 0 ? options_.max_new_tokens : settings.max_new_tokens;
+  request.stop_ids = end_ids(tokenizer_, !options_.plain);
+  request.index = index;
+  return request;
+}
+
+ModelAnswers AnsweringModel::answer(const std::string& suite, const std::vector<Question>& questions, const AnswerSettings& settings) {
+  std::vector<Request> requests;
+  for (size_t i = 0; i < questions.size(); ++i) requests.push_back(request(questions[i], settings, i));
+  ModelAnswers out;
+  const auto start = std::chrono::steady_clock::now();
+  double last_line = 0;
+  const std::vector<Response> responses = engine_.generate(requests, {}, [&](int64_t n_finished, int64_t n_new_tokens) {
+    const double now = seconds_since(start);
+    out.n_new_tokens = n_new_tokens;
+    if (now - last_line < kSecondsBetweenLines) return;
+    last_line = now;
+    log_info("eval", "{}: {} of {} questions answered, tokens_per_second={:.0f}", suite, n_finished, questions.size(), static_cast<double>(n_new_tokens) / now);
+  });
+  out.seconds = seconds_since(start);
+  for (size_t i = 0; i < responses.size(); ++i) {
+    out.n_cut += responses[i].finish_reason == FinishReason::kLength;
+    const bool prefixed = options_.plain && !questions[i].plain_prompt.empty();
+    out.answers.push_back({without_reasoning((prefixed ? questions[i].plain_prefix : "") + responses[i].text), nullptr});
+  }
+  return out;
+}
+
+}  // namespace temper
