@@ -2,7 +2,7 @@
 // Manifold-constrained hyper-connections (mHC): the residual is M streams instead of one.
 //   T tokens   M hc_mult   D hidden_size   C = 2M + M*M coefficients of a token: pre [M] | post [M] | comb [M*M, row j, column k]
 // Everything but the streams, y and out is in the accumulate dtype (fp32; fp64 for fp64 streams).
-// Source: docs/deepseek_v4.md 2.3.  Versions: reference/hyper_connection.cpp, cpu/hyper_connection.cpp.
+// Source: docs/deepseek_v4.md, "Hyper-connections".  Versions: reference/hyper_connection.cpp, cpu/hyper_connection.cpp.
 
 #include "kernels/registry.h"
 

@@ -1,7 +1,7 @@
 #pragma once
 // Router and the element-wise and row-moving parts of the mixture of experts.
 //   T tokens   D hidden_size   E n_routed_experts   K top_k   F moe_intermediate_size   N = T*K rows, one for each chosen expert of a token
-// Source: docs/deepseek_v4.md 2.10.  Versions: reference/moe.cpp, cpu/moe.cpp.
+// Source: docs/deepseek_v4.md, "Mixture of experts".  Versions: reference/moe.cpp, cpu/moe.cpp.
 
 #include <vector>
 

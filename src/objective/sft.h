@@ -2,7 +2,7 @@
 // Supervised next-token loss of one micro-batch.
 //   T tokens   D hidden_size   V vocab_size
 // Labels are aligned with the ids and shifted here, inside each document: position t is scored against the label at
-// t + shift of the same document, so a document's first label is never a target.  docs/deepseek_v4.md 3.3, 3.6.
+// t + shift of the same document, so a document's first label is never a target.  docs/deepseek_v4.md, "Losses".
 
 #include "tensor/batch.h"
 #include "tensor/weight.h"

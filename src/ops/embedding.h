@@ -1,5 +1,5 @@
 #pragma once
-// Token embedding.  Source: docs/deepseek_v4.md 2.2.
+// Token embedding.  Source: docs/deepseek_v4.md, "The model".
 
 #include "tensor/weight.h"
 

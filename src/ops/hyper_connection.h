@@ -4,7 +4,7 @@
 // One site:  (y, saved) = hc_pre(streams);  out = sublayer(y);  next = hc_post(streams, out, saved)
 // backward:  (dout, dcoef) = hc_post_backward(dnext, ...);  dy = sublayer backward(dout);  dstreams = hc_pre_backward(dy, dnext, dcoef, ...)
 // Streams, y and out have the activation dtype; everything between is fp32 (fp64 in fp64 runs).
-// Source: docs/deepseek_v4.md 2.3.  Kernels: kernels/hyper_connection.h.
+// Source: docs/deepseek_v4.md, "Hyper-connections".  Kernels: kernels/hyper_connection.h.
 
 #include "kernels/hyper_connection.h"
 #include "tensor/weight.h"

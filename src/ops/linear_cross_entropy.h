@@ -2,7 +2,7 @@
 // The head and the softmax cross-entropy in one, chunk by chunk: [T, V] logits never exist.
 //   T tokens   D hidden_size   V vocab_size
 // Logits, logprobs and their sums are fp32 (fp64 in fp64 runs).  Rows whose target is kIgnoredLabel cost nothing.
-// Source: docs/deepseek_v4.md 3.3.  Kernels: kernels/cross_entropy.h, kernels/grouped_matmul.h.
+// Source: docs/deepseek_v4.md, "Losses".  Kernels: kernels/cross_entropy.h, kernels/grouped_matmul.h.
 
 #include "tensor/weight.h"
 

@@ -1,7 +1,7 @@
 #pragma once
 // Mixture of experts: routed experts (SwiGLU with clamped gate and up, weighted before w2) plus shared experts.
 //   T tokens   D hidden_size   E n_routed_experts   K top_k   F moe_intermediate_size   N = T*K rows sorted by expert
-// Source: docs/deepseek_v4.md 2.10.  Kernels: kernels/moe.h, kernels/grouped_matmul.h.
+// Source: docs/deepseek_v4.md, "Mixture of experts".  Kernels: kernels/moe.h, kernels/grouped_matmul.h.
 
 #include "ops/router.h"
 #include "ops/seams.h"

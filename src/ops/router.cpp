@@ -5,12 +5,12 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/ones_like.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include "base/error.h"
 #include "kernels/gather_rows.h"
+#include "ops/linear.h"
 
 namespace temper {
 void check_tid2eid(const Tensor& tid2eid, int64_t n_routed_experts, const std::string& name) {
@@ -35,7 +35,7 @@ void check_tid2eid(const Tensor& tid2eid, int64_t n_routed_experts, const std::s
 
 Routing route(const Tensor& u, const Tensor& token_ids, const RouterWeights& weights, const RouterConfig& config) {
   expect_shape(weights.weight.value, {-1, u.size(1)}, "router.weight");
-  const Tensor logits = at::matmul(to_accumulate(u), to_accumulate(weights.weight.value).t());      // [T, E]
+  const Tensor logits = linear_wide(u, weights.weight.value);                                       // [T, E]
   const Tensor given = weights.tid2eid.defined() ? gather_rows(weights.tid2eid, token_ids) : Tensor();
   const auto [expert_ids, row_weights] = kernel<RouteKernel>(u)(
       {.logits = logits, .bias = weights.bias, .expert_ids = given, .top_k = config.top_k, .routed_scale = config.routed_scale});
@@ -48,8 +48,9 @@ Tensor route_backward(const RouteBackward& args, const RouterWeights& weights, c
                                                            .expert_ids = args.routing.expert_ids,
                                                            .routed_scale = config.routed_scale});
   if (args.grad_logits.defined()) grad_logits = grad_logits + args.grad_logits;                      // [T, E]
-  if (weights.weight.trained()) weights.weight.grad.add_(at::matmul(grad_logits.t(), to_accumulate(args.u)));
-  return at::matmul(grad_logits, to_accumulate(weights.weight.value));                               // [T, D]
+  Tensor grad_u = at::zeros(args.u.sizes(), grad_logits.options());                                  // [T, D]
+  linear_backward_into(grad_logits, args.u, weights.weight, grad_u);
+  return grad_u;
 }
 
 Tensor expert_counts(const Tensor& expert_ids, int64_t n_routed_experts) {

@@ -2,7 +2,7 @@
 // Which experts a token goes to and with which weights; the balance loss; expert counts.
 //   T tokens   D hidden_size   E n_routed_experts   K top_k
 // Logits, scores and weights are fp32 (fp64 in fp64 runs).
-// Source: docs/deepseek_v4.md 2.10, 3.4, 3.5.  Kernels: kernels/moe.h.
+// Source: docs/deepseek_v4.md, "Mixture of experts" and "Losses".  Kernels: kernels/moe.h.
 
 #include <string>
 #include <vector>

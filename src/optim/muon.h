@@ -26,7 +26,7 @@ struct MuonConfig {
 /// U V^T for g = U diag(s) V^T, by 8 fast and 2 stable Newton-Schulz iterations.
 /// Shapes  g [..., rows, cols] -> the same; leading dimensions are independent matrices.
 /// Units   `dtype` is the dtype of the matrix products (bfloat16 is what the V4 report uses); the result is in g's dtype.
-/// Source  V4 report, Algorithm 1 (HybridNewtonSchulz); docs/deepseek_v4.md section 3.2.
+/// Source  V4 report, Algorithm 1 (HybridNewtonSchulz); docs/deepseek_v4.md, "Optimizer".
 Tensor orthogonalise(const Tensor& g, at::ScalarType dtype);
 
 struct MuonStep {
@@ -42,7 +42,7 @@ struct MuonStep {
 /// Shapes  w, m, g: [rows, cols], fp32; one *logical* matrix (one expert, one of w1/w3), never a fused stack.
 /// Units   lr per optimizer step.
 /// Errors  Error{kInternal} if the shapes differ.  REQUIRES finite g: train/recovery.h checks it once for all.
-/// Source  V4 report, Algorithm 1; docs/deepseek_v4.md section 3.2.  Golden values: tests/optim/muon_test.cpp.
+/// Source  V4 report, Algorithm 1; docs/deepseek_v4.md, "Optimizer".  Golden values: tests/optim/muon_test.cpp.
 void muon_step(Tensor& w, Tensor& m, const Tensor& g, const MuonStep& step, const MuonConfig& config);
 
 /// One matrix of a batch of Muon steps.

@@ -39,7 +39,7 @@ std::function<bool(const TensorRow&)> frozen_rows(const OptimizerConfig& config,
 
 /// Norms of the summed gradient.
 ///   trunk, indexer   everything but the indexers, and the indexers: they are clipped apart, since the indexers' own loss
-///                    must not change the step of the rest (docs/deepseek_v4.md 3.7)
+///                    must not change the step of the rest (docs/deepseek_v4.md, "Optimizer")
 struct GradientNorms {
   double trunk = 0, indexer = 0;
   std::map<std::string, double> by_class;   // parameter_class_name -> norm

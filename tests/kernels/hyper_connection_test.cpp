@@ -37,7 +37,7 @@ Problem problem(int64_t T, int64_t M, int64_t D, at::ScalarType dtype, bool head
           .head = head};
 }
 
-// docs/deepseek_v4.md 2.3: values computed once from the definition, apart from this code.
+// docs/deepseek_v4.md, "Hyper-connections": values computed once from the definition, apart from this code.
 TEST(Sinkhorn, GivesTheGoldenValues) {
   const Tensor flat = reference::sinkhorn(at::zeros({4, 4}, at::kDouble), 20, 1e-6);
   EXPECT_LT((flat - 0.24999975).abs().max().item<double>(), 1e-8);

@@ -36,6 +36,12 @@ inline constexpr Tolerance kAttentionGrad{1e-11, 2e-5, 4e-2};
 // the ReLU's edge.
 inline constexpr Tolerance kIndexerGrad{1e-11, 2e-5, 1.2e-1};
 
+// A whole mixture of experts against dense float64 products; bf16 rounds inputs of three products in a row.
+inline constexpr Tolerance kMoe{1e-13, 2e-6, 1e-2};
+inline constexpr Tolerance kMoeGrad{1e-12, 1e-5, 2e-2};
+// Through softmax and one product over up to 200,000 words; bf16 rounds the gradient of the logits.
+inline constexpr Tolerance kHeadGrad{1e-12, 2e-5, 6e-3};
+
 // Central differences in float64 with a step of 1e-6: truncation 1e-12 and cancellation 1e-10 of values of a few hundred.
 inline constexpr double kFiniteDifference = 1e-6;
 

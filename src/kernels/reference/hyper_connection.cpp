@@ -73,7 +73,7 @@ HcPre hc_pre(const Tensor& streams, const HcTensors& weights, const HcConfig& co
 Tensor hc_post(const Tensor& streams, const Tensor& out, const Tensor& coefficients) {
   const int64_t T = streams.size(0), M = streams.size(1);
   const Tensor post = coefficients.narrow(-1, M, M), comb = coefficients.narrow(-1, 2 * M, M * M).view({T, M, M});
-  // Stream k receives sum_j comb[j, k] * stream j: comb is applied transposed (2.3.3).
+  // Stream k receives sum_j comb[j, k] * stream j: comb is applied transposed (docs/deepseek_v4.md).
   const Tensor carried = at::matmul(comb.transpose(-1, -2), to_accumulate(streams));                    // [T, M, D]
   return (carried + post.unsqueeze(-1) * to_accumulate(out).unsqueeze(1)).to(streams.scalar_type());
 }

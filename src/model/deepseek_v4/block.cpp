@@ -1,4 +1,4 @@
-// docs/deepseek_v4.md 2.2: X -> (y, post, comb) = hc_pre(X); u = norm(y); out = sublayer(u); X <- hc_post(out, X).
+// docs/deepseek_v4.md, "The model": X -> (y, post, comb) = hc_pre(X); u = norm(y); out = sublayer(u); X <- hc_post(out, X).
 
 #include "model/deepseek_v4/block.h"
 
@@ -15,7 +15,7 @@ bool trains_indexer(const BlockWeights& weights, const ForwardOptions& options) 
   return options.training && options.indexer_scale != 0 && weights.attn.indexer.has_value();
 }
 
-// Hash layers have no balance loss: their load is fixed by the data (3.5).
+// Hash layers have no balance loss: their load is fixed by the data (docs, "Losses").
 bool balances(const BlockWeights& weights, const ForwardOptions& options) {
   return options.training && options.balance_scale != 0 && !weights.ffn.router.tid2eid.defined();
 }

@@ -1,6 +1,6 @@
 #pragma once
 // One layer: hyper-connection site around attention, hyper-connection site around the mixture of experts.
-// docs/deepseek_v4.md 2.2.   T tokens   M hc_mult   D hidden_size   E n_routed_experts
+// docs/deepseek_v4.md, "The model".   T tokens   M hc_mult   D hidden_size   E n_routed_experts
 
 #include <string>
 #include <vector>

@@ -14,7 +14,7 @@ struct InitOptions {
 /// Fills every master: matrices and embeddings N(0, std); norms 1; mHC scale `hc_scale`, base 0; ape, sinks, router bias 0;
 /// tid2eid a random choice of top_k distinct experts for each token, with loads over the vocabulary that differ by at most 1.
 /// A value depends on (seed, tensor name, index) only.  Refreshes the compute copies.
-/// Source  docs/deepseek_v4.md 3.2, 3.8.
+/// Source  docs/deepseek_v4.md, "Starting from nothing".
 void initialise(ModelWeights& weights, const InitOptions& options);
 
 }  // namespace temper

@@ -1,5 +1,5 @@
 #pragma once
-// Multi-token prediction: one more block on the un-collapsed streams that looks one token further.  docs/deepseek_v4.md 2.11.
+// Multi-token prediction: one more block on the un-collapsed streams that looks one token further.  docs/deepseek_v4.md, "Multi-token prediction".
 //   T tokens   M hc_mult   D hidden_size
 
 #include "model/deepseek_v4/block.h"

@@ -1,5 +1,5 @@
 #pragma once
-// One hyper-connection site: streams -> y -> norm -> sub-layer -> streams.  docs/deepseek_v4.md 2.2, 2.3.
+// One hyper-connection site: streams -> y -> norm -> sub-layer -> streams.  docs/deepseek_v4.md, "Hyper-connections".
 //   T tokens   M hc_mult   D hidden_size
 
 #include "model/deepseek_v4/config.h"
