@@ -27,12 +27,13 @@ void say_what_is_left_out(const SuiteResult& result) {
   if (result.n_repeated) log_warn("eval", "{}: {} stored answers stand twice and count once", result.suite, result.n_repeated);
 }
 
-SuiteResult ask(AnsweringModel& model, const Suite& suite, Json& about) {
+SuiteResult ask(AnsweringModel& model, const Suite& suite, const Options& options, Json& about) {
   const std::vector<Question> questions = suite.questions();
   const AnswerSettings settings = suite.answer_settings();
   const ModelAnswers answers = model.answer(suite.name(), questions, settings);
   log_info("eval", "{}: answered {} questions in {:.0f} s, tokens_per_second={:.0f}", suite.name(), questions.size(), answers.seconds,
            static_cast<double>(answers.n_new_tokens) / answers.seconds);
+  about["prompts"] = options.prompts;
   about["seed"] = settings.seed;
   about["temperature"] = settings.temperature;
   about["answers_cut_at_the_limit"] = answers.n_cut;
@@ -76,9 +77,9 @@ int eval_command(const Options& options) {
   for (const auto& suite : suites) {
     WhileDoing work("evaluating " + suite->name());
     Json about = {{"answers", options.model.empty() ? options.responses : options.model}};
-    if (model) about.update(Json{{"prompts", options.prompts}, {"dtype", options.dtype}});
+    if (model) about["dtype"] = options.dtype;
     const SuiteResult result = suite->name() == "heldout" ? measure_held_out(model.get(), options, about)
-                               : model                    ? ask(*model, *suite, about)
+                               : model                    ? ask(*model, *suite, options, about)
                                                           : grade_stored(*suite, stored, options.responses);
     say_what_is_left_out(result);
     if (!options.out.empty()) write_evaluation(options.out, *suite, result, about);

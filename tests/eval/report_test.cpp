@@ -98,6 +98,14 @@ TEST(Smoothed, HalvesTheWeightAtItsHalfLife) {
   EXPECT_NEAR(y[2], 2, 1e-12);
 }
 
+TEST(Draw, MoreSeriesThanColoursAreDashed) {
+  Plot plot{.title = "t", .x_label = "x", .y_label = "y", .series = {}};
+  for (int i = 0; i < 8; ++i) plot.series.push_back({"s", {1, 2}, {double(i), 5}});
+  EXPECT_FALSE(holds(draw(plot), "dashed"));
+  plot.series.push_back({"s", {1, 2}, {3, 4}});
+  EXPECT_TRUE(holds(draw(plot), "dashed"));
+}
+
 TEST(Draw, AnEmptyPlotIsNothingAndAFlatOneHasAnAxis) {
   EXPECT_EQ(draw({.title = "t", .x_label = "x", .y_label = "y", .series = {}}), "");
   const std::string flat = draw({.title = "t", .x_label = "x", .y_label = "y", .series = {{"s", {1, 2}, {5, 5}}}});

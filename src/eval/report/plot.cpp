@@ -170,15 +170,17 @@ std::string draw(const Plot& plot) {
     if (!s.faint) ++place;
     const int colour = s.colour ? s.colour : (std::max(place, 1) - 1) % kColours + 1;
     const Series shown = thinned(s);
-    lines += fmt::format("<path class=\"{}\" style=\"stroke:var(--series-{})\" d=\"{}\"><title>{}</title></path>", s.faint ? "line faint" : "line", colour,
-                         path_of(shown, x, y), html_escape(s.name));
+    // More series than colours: the second round is dashed.
+    const bool dashed = !s.faint && place > kColours;
+    lines += fmt::format("<path class=\"line{}{}\" style=\"stroke:var(--series-{})\" d=\"{}\"><title>{}</title></path>", s.faint ? " faint" : "", dashed ? " dashed" : "",
+                         colour, path_of(shown, x, y), html_escape(s.name));
     if (shown.x.size() <= 40 && !s.faint)   // few points: show where they are
       for (size_t i = 0; i < shown.x.size(); ++i)
         if (drawable(shown.y[i], plot.log_y))
           lines += fmt::format("<circle r=3 cx={:.1f} cy={:.1f} style=\"fill:var(--series-{})\"><title>{} {}: {}</title></circle>", x(shown.x[i]), y(shown.y[i]),
                                colour, html_escape(plot.x_label), label(shown.x[i], false), label(shown.y[i], plot.whole_numbers));
     if (!s.faint && n_named > 1)
-      legend += fmt::format("<span><i style=\"background:var(--series-{})\"></i>{}</span>", colour, html_escape(s.name));
+      legend += fmt::format("<span><i{} style=\"color:var(--series-{})\"></i>{}</span>", dashed ? " class=dashed" : "", colour, html_escape(s.name));
   }
   return fmt::format(
       "<figure><figcaption><b>{}</b><small>{}</small></figcaption>{}<svg viewBox=\"0 0 {} {}\" role=img aria-label=\"{}\">{}{}</svg></figure>\n",

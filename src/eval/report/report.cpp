@@ -181,7 +181,7 @@ std::string before_and_after(const fs::path& before, const fs::path& after) {
   std::string gate = comparison.n_gated == 0 ? "" : fmt::format(" The gate says <span class={0}>{0}</span>.", verdict_name(comparison.verdict));
   return "<h2>Before and after</h2>\n<p>The same prompts, answered by the model before and after this run. Small figures are 95 % intervals; the change is paired, prompt by prompt." +
          gate +
-         "</p>\n<div class=legend><span><i style=\"background:var(--series-8)\"></i>before</span><span><i style=\"background:var(--series-1)\"></i>after</span></div>"
+         "</p>\n<div class=legend><span><i style=\"color:var(--series-8)\"></i>before</span><span><i style=\"color:var(--series-1)\"></i>after</span></div>"
          "<div class=\"card scroll\"><table><tr><th>measure</th><th class=n>before</th><th class=n>after</th><th></th><th class=n>change</th><th></th><th class=n>prompts</th></tr>\n" +
          comparison_rows(comparison, before, after) + "</table></div>\n";
 }

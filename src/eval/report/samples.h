@@ -5,8 +5,8 @@
 
 namespace temper {
 
-/// HTML: answers of both evaluations to the same prompts, side by side, suite by suite.  Chosen by rule, not by taste: of each suite the
-/// first prompts (in the order of the suite) whose first metric got better, got worse, and stayed the same.
+/// HTML: answers of both evaluations to the same prompts, side by side.  Chosen by rule, not by taste: for each gated metric the first
+/// prompts (in the order of the suite) that got better, got worse, and stayed the same.
 std::string sample_pairs(const fs::path& before, const fs::path& after);
 
 }  // namespace temper

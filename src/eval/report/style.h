@@ -21,7 +21,7 @@ figure{margin:0;padding:12px 14px 8px}figcaption{display:flex;justify-content:sp
 svg{display:block;width:100%;height:auto;overflow:visible}svg.intervals{width:180px}
 .grid{stroke:var(--grid)}.axis{stroke:var(--line)}.tick{fill:var(--soft);font-size:11.5px;font-variant-numeric:tabular-nums}
 .line{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}.faint{stroke-width:1;opacity:.28}
-.legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:12.5px;color:var(--soft);margin:2px 0 4px}.legend i{display:inline-block;width:14px;height:3px;border-radius:2px;margin-right:6px;vertical-align:middle}
+.legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:12.5px;color:var(--soft);margin:2px 0 4px}.legend i{display:inline-block;width:16px;border-top:3px solid;margin-right:6px;vertical-align:middle}.legend i.dashed{border-top-style:dotted}.dashed{stroke-dasharray:5 4}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:7px 10px;border-bottom:1px solid var(--line);vertical-align:middle}tr:last-child td{border-bottom:0}th{font-weight:600;color:var(--soft);font-size:13px}
 td.n,th.n{text-align:right;white-space:nowrap}td small{display:block;line-height:1.35}
