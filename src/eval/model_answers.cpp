@@ -31,7 +31,7 @@ Request AnsweringModel::request(const Question& question, const AnswerSettings& 
   } else {
     Conversation conversation;
     ChatMessage user;
-    user.blocks.push_back({.text = question.prompt});
+    user.blocks.push_back({.is_tool_result = false, .text = question.prompt, .tool_call_id = ""});
     conversation.messages.push_back(user);
     request.prompt_ids = chat_prompt(tokenizer_, conversation, options_.chat);
   }

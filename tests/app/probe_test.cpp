@@ -73,7 +73,9 @@ TEST(ProbeCommand, WithoutTargetsTheLossAndEveryGradientAreZero) {
   const SafetensorsFolder found = probe.result();
   EXPECT_EQ(found.tensor("loss").item<float>(), 0);
   for (const std::string& name : found.names())
-    if (name.starts_with("grad.")) EXPECT_EQ(found.tensor(name).abs().max().item<double>(), 0) << name;
+    if (name.starts_with("grad.")) {
+      EXPECT_EQ(found.tensor(name).abs().max().item<double>(), 0) << name;
+    }
 }
 
 TEST(ProbeCommand, ExitsWithTheKindOfTheError) {
