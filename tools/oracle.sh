@@ -1,5 +1,5 @@
 # ./dev oracle [CASE...]: makes tests/golden again with transformers; users never need it.
-# The Python environment is made once in the user's cache (about 1 GB: transformers and a CPU torch).
+# The Python environment is made once in the cache of this user (about 5 GB: the torch of the package index brings its CUDA libraries).
 venv=$cache/oracle
 if [ ! -e "$venv/ready" ] || ! cmp -s tools/oracle/requirements.txt "$venv/ready"; then
   say "making the Python environment $venv"
