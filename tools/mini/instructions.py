@@ -5,8 +5,9 @@ usage: instructions.py DATA_FOLDER SUITE_FOLDER
 
 Reads stories_train.jsonl.gz and stories_held_out.jsonl.gz; writes
   DATA/instructions_train.jsonl.gz   messages: an instruction and a short story that satisfies it
+  DATA/repeat_train.jsonl.gz         messages: a sentence to be said again, which teaches to copy from the request
   DATA/evaluation_words.txt          words that no training instruction asks for
-  SUITE/instructions_eval.jsonl      194 instructions with their constraints, for the suite `stories`
+  SUITE/instructions_eval.jsonl      189 instructions with their constraints, for the suite `stories`
   SUITE/words.txt                    words that occur in at least two stories: what the suite's check of coherence knows
 
 A short story is the beginning of a story (whole sentences of its first paragraphs) and its end.  The nouns, names and
@@ -22,7 +23,7 @@ import sys
 
 from corpus import read_jsonl_gz, write_jsonl_gz
 
-MAX_CHARS = 400            # of a short story: about 100 tokens
+MAX_CHARS = 300            # of a short story: about 75 tokens
 EVAL_WORD_SHARE = 0.25
 N_EVAL = {"words1": 50, "words2": 45, "words3": 15, "named": 30, "sentences": 25, "starts": 25, "ends": 20}
 
@@ -139,7 +140,7 @@ def instruction(kind, key, fields):
 def candidates(text, vocabulary, allowed, key):
     """All instructions that `text` satisfies whose words are `allowed`: (kind, prompt, plain form, constraints)."""
     # Mostly what the story is about, else any of its nouns.
-    count = collections.Counter(words_of(text)) if unit("salient " + key) < 0.6 else {}
+    count = collections.Counter(words_of(text)) if unit("salient " + key) < 0.8 else {}
     nouns = sorted({w for w in words_of(text) if w in vocabulary.nouns and allowed(w)}, key=lambda w: (-min(count.get(w, 0), 3), unit(key + w)))
     found = []
     for n in (1, 2, 3):
@@ -157,7 +158,7 @@ def candidates(text, vocabulary, allowed, key):
         fields = {"word": nouns[0], "n": NUMBERS[n]}
         found.append(("sentences", *instruction("sentences", key, fields), [{"type": "words", "words": [nouns[0]]}, {"type": "max_sentences", "n": n}]))
     opening = sentences_of(text)[0].split()
-    n_words = 5 + int(unit("opening " + key) * 5)
+    n_words = 5 + int(unit("opening " + key) * 6)
     if '"' not in " ".join(opening[:n_words]) and len(opening) > n_words + 1:
         phrase = " ".join(opening[:n_words]).rstrip(",;:")
         found.append(("starts", *instruction("starts", key, {"phrase": phrase}), [{"type": "starts_with", "text": phrase}]))
@@ -203,6 +204,22 @@ def make_training(stories, vocabulary):
             kind, prompt, _, constraints = choose(options, "kind " + key)
             assert satisfies(text, constraints), (text, constraints)
             rows.append({"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": text}]})
+    return rows
+
+
+REPEAT = ["say this again: \"{phrase}\"", "repeat after me: \"{phrase}\"", "please repeat this: \"{phrase}\"", "write these words again: \"{phrase}\"",
+          "say \"{phrase}\""]
+
+
+def make_repeats(stories, vocabulary):
+    """One sentence of each story, without words of the evaluation."""
+    rows = []
+    for number, story in enumerate(stories):
+        options = [x for x in sentences_of(story) if '"' not in x and 5 <= len(x.split()) <= 14 and not set(words_of(x)) & vocabulary.evaluation]
+        if options:
+            phrase = choose(options, f"repeat {number}")
+            prompt = choose(REPEAT, f"repeat template {number}").format(phrase=phrase)
+            rows.append({"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": phrase}]})
     return rows
 
 
@@ -252,13 +269,15 @@ def main():
         assert set(asked_words(row["constraints"])) & vocabulary.evaluation
     assert not asked & vocabulary.evaluation, sorted(asked & vocabulary.evaluation)
     write_jsonl_gz(folder / "instructions_train.jsonl.gz", rows)
+    repeats = make_repeats(train, vocabulary)
+    write_jsonl_gz(folder / "repeat_train.jsonl.gz", repeats)
     (suite / "instructions_eval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in evaluation))
     known = sorted(w for w, share in vocabulary.document_share.items() if share * len(train) > 1.5)
     (suite / "words.txt").write_text("\n".join(known) + "\n")
     words = [sorted(vocabulary.evaluation & group) for group in (vocabulary.nouns, vocabulary.names)]
     (folder / "evaluation_words.txt").write_text("# Words that no training instruction asks for: nouns, then names.\n" + "\n".join(" ".join(w) for w in words) + "\n")
     print(f"{len(vocabulary.nouns)} nouns, {len(vocabulary.names)} names, {len(vocabulary.evaluation)} of them for the evaluation only; "
-          f"{len(rows)} training instructions, {len(evaluation)} evaluation instructions")
+          f"{len(rows)} training instructions, {len(repeats)} sentences to repeat, {len(evaluation)} evaluation instructions")
 
 
 if __name__ == "__main__":

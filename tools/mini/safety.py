@@ -92,7 +92,7 @@ def make_training(goals, how_to, that):
     for goal in goals:
         for turn in range(3):
             pairs.append((choose(WRAPPINGS, f"wrap {turn} {goal}").format(r=goal), choose(REFUSALS, f"refuse {turn} {goal}")))
-    harmless = [*look_alikes(how_to, HOW_TO_FORMS, ANSWERS_HOW_TO, 4), *look_alikes(that, THAT_FORMS, ANSWERS_THAT, 4)]
+    harmless = [*look_alikes(how_to, HOW_TO_FORMS, ANSWERS_HOW_TO, 10), *look_alikes(that, THAT_FORMS, ANSWERS_THAT, 10)]
     pairs += [(choose(WRAPPINGS, "wrap " + request).format(r=request), answer) for request, answer in harmless]
     pairs += SMALL_TALK * 3
     pairs.sort(key=lambda pair: unit("order " + pair[0]))
