@@ -116,7 +116,10 @@ Comparison compare_evaluations(const fs::path& before, const fs::path& after, co
                    .fix = "write suite.metric=number, for example ifeval.prompt_level_strict_acc=0.03"});
   }
   for (const std::string& name : suite_names()) {
-    if (!fs::exists(before / name / "rows.jsonl") || !fs::exists(after / name / "rows.jsonl")) continue;
+    const bool in_before = fs::exists(before / name / "rows.jsonl"), in_after = fs::exists(after / name / "rows.jsonl");
+    if (in_before && !in_after) comparison.only_before.push_back(name);
+    if (in_after && !in_before) comparison.only_after.push_back(name);
+    if (!in_before || !in_after) continue;
     const auto suite = make_suite(name);
     for (MetricComparison& c : compare_suite(*suite, read_rows(before, name), read_rows(after, name), margins, comparison.n_unpaired[name]))
       comparison.metrics.push_back(std::move(c));
@@ -148,6 +151,8 @@ std::string comparison_table(const Comparison& comparison) {
   }
   for (const auto& [suite, n] : comparison.n_unpaired)
     if (n > 0) out += fmt::format("{}: {} rows stand in one evaluation only and were left out\n", suite, n);
+  for (const std::string& suite : comparison.only_before) out += fmt::format("{}: only in the first evaluation, not compared\n", suite);
+  for (const std::string& suite : comparison.only_after) out += fmt::format("{}: only in the second evaluation, not compared\n", suite);
   out += comparison.n_gated == 0 ? std::string("gate: no metric of these suites is gated\n")
                                  : fmt::format("gate: {}\n", verdict_name(comparison.verdict));
   return out;

@@ -40,6 +40,7 @@ std::vector<MetricComparison> compare_suite(const Suite& suite, const std::vecto
 struct Comparison {
   std::vector<MetricComparison> metrics;
   std::map<std::string, size_t> n_unpaired;   // by suite
+  std::vector<std::string> only_before, only_after;   // suites that one folder holds: nothing to compare
   Verdict verdict = Verdict::kPass;           // fail if one gated metric fails, else inconclusive if one is
   size_t n_gated = 0;
 };

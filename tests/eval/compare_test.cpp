@@ -59,6 +59,18 @@ TEST(CompareEvaluations, PairsRowsByKeyAndCountsTheRest) {
   EXPECT_NEAR(*c.metrics[0].mcnemar_p, 2.0 / 1024, 1e-9);   // ten changes, all one way: 2 / 2^10
 }
 
+TEST(CompareEvaluations, SaysWhichSuitesStandOnOneSideOnly) {
+  const test::TempFolder folder;
+  write_ifeval(folder / "a", 5, 2);
+  write_ifeval(folder / "b", 5, 2);
+  make_writable_folder(folder / "b" / "safety");
+  write_file_atomic(folder / "b" / "safety" / "rows.jsonl", "");
+  const Comparison c = compare_evaluations(folder / "a", folder / "b");
+  EXPECT_EQ(c.only_after, std::vector<std::string>{"safety"});
+  EXPECT_TRUE(c.only_before.empty());
+  EXPECT_NE(comparison_table(c).find("safety: only in the second evaluation"), std::string::npos);
+}
+
 TEST(CompareEvaluations, NamesWhatIsMissing) {
   const test::TempFolder folder;
   write_ifeval(folder / "a", 5, 2);

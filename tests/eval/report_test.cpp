@@ -72,6 +72,20 @@ TEST(Report, PutsTheComparisonBeforeTheCurves) {
   EXPECT_TRUE(holds(html, "prompt level strict acc"));
 }
 
+TEST(Report, ShowsSuitesOfOneSideAsTheyCome) {
+  const test::TempFolder folder;
+  write_run(folder / "run");
+  write_answers(folder / "a", "one, two");
+  write_answers(folder / "b", "one two");
+  const auto safety = make_suite("safety");
+  const StoredAnswers refusal{{safety->questions()[0].prompt}, {{"I'm sorry, but I can't help with that.", nullptr}}, 0};
+  write_evaluation(folder / "b", *safety, grade_stored(*safety, refusal, "here"), Json::object());
+  const std::string html = make_report({folder / "run", folder / "a", folder / "b", ""});
+  EXPECT_TRUE(holds(html, "Measured after only"));
+  EXPECT_TRUE(holds(html, "over refusal rate"));
+  EXPECT_FALSE(holds(html, "Measured before only"));
+}
+
 TEST(Report, AFolderWithoutMetricsIsADataError) {
   const test::TempFolder folder;
   EXPECT_ERROR(make_report({folder.path(), {}, {}, ""}), ErrorKind::kData, "metrics.jsonl");

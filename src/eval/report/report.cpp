@@ -176,6 +176,23 @@ std::string comparison_rows(const Comparison& comparison, const fs::path& before
   return out;
 }
 
+// Suites that only one of the evaluations holds, as they come.
+std::string single_suites(const std::vector<std::string>& names, const fs::path& folder, const char* which) {
+  std::string rows;
+  for (const std::string& name : names) {
+    const auto suite = make_suite(name);
+    const std::vector<MetricInfo> infos = suite->metrics();
+    for (const MetricValue& value : summarise(*suite, read_rows(folder, name))) {
+      const auto info = std::find_if(infos.begin(), infos.end(), [&](const MetricInfo& i) { return i.name == value.metric; });
+      rows += fmt::format("<tr><td><b>{}</b> <span class=soft>{}</span><small>{}{}</small></td>{}<td class=n>{}</td></tr>\n", html_escape(short_name(value.metric)),
+                          html_escape(name), html_escape(info->meaning), info->direction == Direction::kLowerIsBetter ? "; lower is better" : "",
+                          number_cell(value.value, value.interval), value.n);
+    }
+  }
+  if (rows.empty()) return "";
+  return fmt::format("<h3>Measured {0} only</h3><div class=\"card scroll\"><table><tr><th>measure</th><th class=n>{0}</th><th class=n>n</th></tr>\n{1}</table></div>\n", which, rows);
+}
+
 std::string before_and_after(const fs::path& before, const fs::path& after) {
   const Comparison comparison = compare_evaluations(before, after);
   std::string gate = comparison.n_gated == 0 ? "" : fmt::format(" The gate says <span class={0}>{0}</span>.", verdict_name(comparison.verdict));
@@ -183,7 +200,8 @@ std::string before_and_after(const fs::path& before, const fs::path& after) {
          gate +
          "</p>\n<div class=legend><span><i style=\"color:var(--series-8)\"></i>before</span><span><i style=\"color:var(--series-1)\"></i>after</span></div>"
          "<div class=\"card scroll\"><table><tr><th>measure</th><th class=n>before</th><th class=n>after</th><th></th><th class=n>change</th><th></th><th class=n>prompts</th></tr>\n" +
-         comparison_rows(comparison, before, after) + "</table></div>\n";
+         comparison_rows(comparison, before, after) + "</table></div>\n" + single_suites(comparison.only_before, before, "before") +
+         single_suites(comparison.only_after, after, "after");
 }
 
 // --- record ------------------------------------------------------------------------------------------------------
