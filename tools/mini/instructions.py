@@ -139,9 +139,9 @@ def instruction(kind, key, fields):
 
 def candidates(text, vocabulary, allowed, key):
     """All instructions that `text` satisfies whose words are `allowed`: (kind, prompt, plain form, constraints)."""
-    # Mostly what the story is about, else any of its nouns.
-    count = collections.Counter(words_of(text)) if unit("salient " + key) < 0.8 else {}
-    nouns = sorted({w for w in words_of(text) if w in vocabulary.nouns and allowed(w)}, key=lambda w: (-min(count.get(w, 0), 3), unit(key + w)))
+    # Mostly words with which the story begins, else any of its nouns.
+    first = set(words_of(" ".join(sentences_of(text)[:2]))) if unit("first " + key) < 0.9 else set()
+    nouns = sorted({w for w in words_of(text) if w in vocabulary.nouns and allowed(w)}, key=lambda w: (w not in first, unit(key + w)))
     found = []
     for n in (1, 2, 3):
         if len(nouns) >= n:
