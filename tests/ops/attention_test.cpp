@@ -89,6 +89,47 @@ TEST(Attention, AgreesWithTheTwinAndItsAutogradInEveryMode) {
     }
 }
 
+// Sizes that share no factor with vectors: 6 heads of 20 (6 rotated), 3 groups, window 9, no YaRN, one query rank of 7.
+TEST(Attention, AgreesWithTheTwinForOddSizes) {
+  for (const auto& [ratio, lengths] : {std::pair<int64_t, std::vector<int64_t>>{0, {25, 2}}, {4, {50, 6}}, {128, {140}}}) {
+    SCOPED_TRACE(fmt::format("ratio {}", ratio));
+    AttentionCase c = small_case(ratio, lengths);
+    c.config = {.hidden_size = 19, .n_heads = 6, .head_dim = 20, .rope_head_dim = 6, .q_lora_rank = 7, .o_groups = 3, .o_lora_rank = 5, .sliding_window = 9,
+                .compress_ratio = ratio, .index_n_heads = 17, .index_head_dim = 10, .index_top_k = 5, .rms_norm_eps = 1e-6};
+    c.main = {.rope_head_dim = 6, .theta = 50, .yarn = {}};
+    c.compress = {.rope_head_dim = 6, .theta = 500, .yarn = {}};
+    Outcome product = run_product(c, at::kFloat, {.probe_prefix = "", .train_indexer = ratio == 4});
+    Outcome twin = run_twin(c, at::kFloat, at::kDouble);
+    expect_same(product, twin, at::kFloat);
+  }
+}
+
+TEST(Attention, FrozenWeightsTakeNoGradientAndChangeNoOther) {
+  const AttentionCase c = small_case(4, {30});
+  const AttentionContext context = c.context(at::kFloat);
+  const Tensor u = random_tensor({30, c.config.hidden_size}, "u"), grad_out = random_tensor(u.sizes(), "grad_out");
+  AttentionWeights all = random_weights(c.config, at::kFloat), only_sink = random_weights(c.config, at::kFloat, /*trained=*/false);
+  only_sink.attn_sink = random_weights(c.config, at::kFloat).attn_sink;
+  const AttentionOptions options{.probe_prefix = "", .train_indexer = true};
+  const Tensor grad_u = attention_backward(grad_out, all, c.config, context, options, attention(u, all, c.config, context, options).saved, 1.0);
+  const Tensor frozen = attention_backward(grad_out, only_sink, c.config, context, options, attention(u, only_sink, c.config, context, options).saved, 1.0);
+  EXPECT_TRUE(same_bits(grad_u, frozen));
+  EXPECT_TRUE(same_bits(all.attn_sink.grad, only_sink.attn_sink.grad));
+  EXPECT_FALSE(only_sink.wq_a.grad.defined());
+}
+
+TEST(Attention, GradientsOfSeveralMicroBatchesAreSummed) {
+  const AttentionCase c = small_case(128, {140});
+  const AttentionContext context = c.context(at::kFloat);
+  const Tensor u = random_tensor({140, c.config.hidden_size}, "u"), grad_out = random_tensor(u.sizes(), "grad_out");
+  AttentionWeights once = random_weights(c.config, at::kFloat), twice = random_weights(c.config, at::kFloat);
+  const AttentionSaved saved = attention(u, once, c.config, context, {}).saved;
+  attention_backward(grad_out, once, c.config, context, {}, saved);
+  for (int i = 0; i < 2; ++i) attention_backward(grad_out, twice, c.config, context, {}, saved);
+  const auto once_rows = named_weights(once), twice_rows = named_weights(twice);
+  for (size_t i = 0; i < once_rows.size(); ++i) EXPECT_TRUE(close(twice_rows[i].second->grad, once_rows[i].second->grad * 2, 1e-6)) << once_rows[i].first;
+}
+
 TEST(Attention, IsWithinRoundingInBf16) {
   for (const auto& [ratio, lengths] : {std::pair<int64_t, std::vector<int64_t>>{0, {40}}, {4, {11, 9}}, {128, {140, 200}}}) {
     SCOPED_TRACE(fmt::format("ratio {}", ratio));

@@ -25,9 +25,15 @@ bool cpu_has(Isa isa) {
   return isa == Isa::kPlain;
 }
 
-Isa choose_isa() {
+Isa& current_isa() {
+  static Isa current = choose_isa(std::getenv("TEMPER_ISA"));
+  return current;
+}
+
+}  // namespace
+
+Isa choose_isa(const char* wish) {
   const Isa best = available_isas().back();
-  const char* wish = std::getenv("TEMPER_ISA");
   if (wish == nullptr || *wish == 0) return best;
   for (const Isa isa : kAllIsas) {
     if (std::string_view(wish) != isa_name(isa)) continue;
@@ -42,13 +48,6 @@ Isa choose_isa() {
                .where = "environment variable TEMPER_ISA",
                .fix = "use plain, avx2, avx512 or avx512bf16"});
 }
-
-Isa& current_isa() {
-  static Isa current = choose_isa();
-  return current;
-}
-
-}  // namespace
 
 Isa isa() { return current_isa(); }
 

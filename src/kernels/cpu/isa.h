@@ -11,9 +11,11 @@
 
 namespace temper {
 
-/// The one in use: TEMPER_ISA=plain|avx2|avx512|avx512bf16 from the environment, else the best of this CPU.
-/// Error{kConfig} if the variable names something unknown or something this CPU lacks.
+/// The one in use: choose_isa of the environment variable TEMPER_ISA, fixed at the first call.
 Isa isa();
+/// `wish` is plain, avx2, avx512 or avx512bf16; null or empty = the best of this CPU.
+/// Error{kConfig} if it names something unknown or something this CPU lacks.
+Isa choose_isa(const char* wish);
 const char* isa_name(Isa isa);
 std::vector<Isa> available_isas();
 
