@@ -66,7 +66,7 @@ void add_import_command(CLI::App& app, Action& action) {
 void add_export_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("export", "A training checkpoint or model folder -> a model folder in the official layout");
-  command->add_option("--from", options->from, "checkpoint (runs/x/checkpoints/step-100) or model folder")->required();
+  command->add_option("--from", options->from, "checkpoint (runs/x/checkpoints/step-100), run folder (its latest checkpoint) or model folder")->required();
   command->add_option("--format", options->format, "layout of names and files")->check(CLI::IsMember({"official"}))->capture_default_str();
   command->add_option("--dtype", options->dtype, "bf16; fp8-fp4: as released; float32; exact")
       ->check(CLI::IsMember({"bf16", "fp8-fp4", "float32", "exact"}))
@@ -74,7 +74,8 @@ void add_export_command(CLI::App& app, Action& action) {
   add_common(command, options, action);
   command->footer(
       "Examples:\n"
-      "  temper export --from runs/sft/checkpoints/step-400 --to my-model --format official --dtype bf16\n"
+      "  temper export --from runs/sft --to my-model --format official --dtype bf16\n"
+      "  temper export --from runs/sft/checkpoints/step-400 --to my-model-400\n"
       "  temper export --from my-model --to my-model-fp4 --dtype fp8-fp4");
 }
 

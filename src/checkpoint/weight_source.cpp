@@ -84,6 +84,7 @@ std::vector<std::string> tensors_that_are_not_finite(const WeightSource& source)
 
 std::unique_ptr<WeightSource> open_weights(const fs::path& path) {
   if (fs::exists(path / kManifestName)) return std::make_unique<TrainingCheckpointSource>(path);
+  if (const auto latest = find_latest_checkpoint(path / "checkpoints")) return std::make_unique<TrainingCheckpointSource>(*latest);
   return std::make_unique<ModelFolderSource>(path);
 }
 

@@ -49,7 +49,8 @@ class WeightSource {
 /// Reads everything; the names of tensors with infinities or NaN.
 std::vector<std::string> tensors_that_are_not_finite(const WeightSource& source);
 
-/// Opens a model folder (config.json and safetensors), or a training checkpoint `step-N`.  Checks every name, shape and
+/// Opens a model folder (config.json and safetensors), a training checkpoint `step-N`, or the latest checkpoint of a run
+/// folder.  Checks every name, shape and
 /// dtype; nothing is read yet.
 /// Errors  kConfig for the config; kCheckpoint: unknown or missing tensors (named), wrong shapes, damaged files
 std::unique_ptr<WeightSource> open_weights(const fs::path& path);

@@ -124,10 +124,11 @@ TEST(LoadModel, ReadsTheMastersOfATrainingCheckpoint) {
   CheckpointContent content{.step = 3, .tensors = {}, .files = {{"config.json", to_json(config).dump()}}};
   for (const TensorRow& row : tensor_map(config))
     content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + row.name, row.stored == StoredFormat::kI64 ? at::ones(row.shape, at::kLong) : random_tensor(row.shape, row.name)));
-  CheckpointWriter writer({.folder = folder.path()});
+  CheckpointWriter writer({.folder = folder / "run/checkpoints"});
   writer.save(content);
   writer.wait();
-  const LoadedModel model = load_model(folder / "step-3");
+  EXPECT_EQ(open_weights(folder / "run")->path(), folder / "run/checkpoints/step-3");   // of a run, the latest
+  const LoadedModel model = load_model(folder / "run/checkpoints/step-3");
   for (const Parameter& p : model.weights.parameters())
     EXPECT_TRUE(!p.row.trainable() || at::equal(p.master, random_tensor(p.row.shape, p.row.name))) << p.row.name;
 }
