@@ -23,6 +23,7 @@ demo_run $temper train examples/mini-v4/sft.toml --set run_folder=$demo/sft
 
 demo_step 4 "Export the weights in the official FP8/FP4 layout" "seconds"
 last=$(ls -d $demo/sft/checkpoints/step-* | grep -v partial | sort -V | tail -1)
+rm -rf $demo/model   # of an earlier run
 demo_run $temper export --from "$last" --to $demo/model --format official --dtype fp8-fp4
 
 demo_step 5 "Ask the exported model the same questions, and XSTest" "3 minutes"
