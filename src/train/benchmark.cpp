@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/interrupt.h"
 #include "base/rng.h"
 #include "kernels/linear.h"
 #include "model/deepseek_v4/flops.h"
@@ -79,6 +80,7 @@ TrainBenchmark benchmark_training(const ModelConfig& config, const TrainBenchmar
   for (const Parameter& p : weights.parameters()) result.n_parameters += p.row.optimizer == OptimizerClass::kConstant ? 0 : p.row.numel();
   std::vector<double> step_seconds, forward_backward, update;
   for (int64_t step = 0; step <= options.steps; ++step) {
+    check_interrupt();
     const auto start = Clock::now();
     const StepResult done = train_step(model, optimizer, recovery, batch, {.step = step + 1, .lr = 1e-4});
     result.losses.push_back(done.lm_loss);
