@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -18,6 +19,26 @@ struct BenchTrainArguments {
   bool json = false;
 };
 
+void print_shares(const TrainBenchmark& result) {
+  const TimeShares shares = time_shares(result.profile);
+  const auto line = [](const char* title, const std::map<std::string, double>& named) {
+    std::string text;
+    for (const auto& [name, share] : named) text += fmt::format("{}{} {:.1f} %", text.empty() ? "" : ", ", name, 100 * share);
+    fmt::print("{}: {}\n", title, text);
+  };
+  line("by part", shares.parts);
+  line("by kind", shares.kinds);
+  std::vector<std::pair<double, std::string>> rows;
+  double total = 0;
+  for (const auto& [place, seconds] : result.profile) {
+    rows.emplace_back(seconds, place.first + " / " + place.second);
+    total += seconds;
+  }
+  std::sort(rows.rbegin(), rows.rend());
+  for (const auto& [seconds, name] : rows)
+    if (seconds > 0.005 * total) fmt::print("  {:5.1f} %  {}\n", 100 * seconds / total, name);
+}
+
 int bench_train(BenchTrainArguments& arguments) {
   arguments.options.dtype = arguments.dtype == "float32" ? at::kFloat : at::kBFloat16;
   const TrainBenchmark result = benchmark_training(read_model_config(arguments.model_config), arguments.options);
@@ -31,6 +52,7 @@ int bench_train(BenchTrainArguments& arguments) {
              result.flops_per_token / 1e9);
   fmt::print("{:.2f} GiB resident at most, {} parameters; loss {:.4f} -> {:.4f}\n", static_cast<double>(result.rss_bytes) / (1 << 30), result.n_parameters,
              result.losses.front(), result.losses.back());
+  print_shares(result);
   return 0;
 }
 

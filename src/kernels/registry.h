@@ -12,8 +12,10 @@
 
 #include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "tensor/profile.h"
 #include "tensor/tensor.h"
 
 namespace temper {
@@ -35,11 +37,30 @@ AnyFunction choose(const KernelSlots& slots, c10::DeviceType device);
 
 }  // namespace detail
 
+/// A version of a kernel, to be called; its time goes to the work of that name where a profile is active.
+template <class Signature>
+class KernelCall;
+
+template <class Result, class... Arguments>
+class KernelCall<Result(Arguments...)> {
+ public:
+  KernelCall(const char* name, Result (*function)(Arguments...)) : name_(name), function_(function) {}
+
+  Result operator()(Arguments... arguments) const {
+    const ProfileWork work(name_);
+    return function_(std::forward<Arguments>(arguments)...);
+  }
+
+ private:
+  const char* name_;
+  Result (*function_)(Arguments...);
+};
+
 /// The version of kernel K for tensors on the device of `on`.
 template <class K>
-typename K::Function* kernel(const Tensor& on) {
+KernelCall<typename K::Function> kernel(const Tensor& on) {
   static const detail::KernelSlots& slots = detail::kernel_slots(K::kName);
-  return reinterpret_cast<typename K::Function*>(detail::choose(slots, on.device().type()));
+  return {K::kName, reinterpret_cast<typename K::Function*>(detail::choose(slots, on.device().type()))};
 }
 
 /// A static object of this type adds a version: `const ReferenceKernel<RmsNorm> registered{&reference::rms_norm};`

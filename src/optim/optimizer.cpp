@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "optim/grad_clip.h"
+#include "tensor/profile.h"
 
 namespace temper {
 namespace {
@@ -75,6 +76,7 @@ void Optimizer::add_matrices(size_t slot) {
 }
 
 GradientNorms Optimizer::gradient_norms() const {
+  const ProfilePart part("optimizer");
   std::vector<Tensor> gradients;
   for (const Slot& slot : slots_) gradients.push_back(slot.g);
   const std::vector<double> sums = sums_of_squares(gradients);
@@ -100,6 +102,8 @@ void Optimizer::step(double lr, const GradientNorms& norms) {
 }
 
 void Optimizer::muon_all(double lr, const GradientNorms& norms) {
+  const ProfilePart part("optimizer");
+  const ProfileWork work("muon");
   for (const std::vector<MatrixRef>& batch : muon_batches_) {
     std::vector<MuonMatrix> matrices;
     for (const auto& [slot, first_row, n_rows] : batch) {
@@ -111,6 +115,8 @@ void Optimizer::muon_all(double lr, const GradientNorms& norms) {
 }
 
 void Optimizer::adamw_all(double lr, const GradientNorms& norms) {
+  const ProfilePart part("optimizer");
+  const ProfileWork work("adamw");
   std::vector<AdamWTensorStep> tensors;
   for (Slot& slot : slots_)
     if (!slot.muon())

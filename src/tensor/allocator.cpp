@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "tensor/profile.h"
 
 namespace temper {
 namespace {
@@ -77,6 +78,7 @@ class CachingAllocator final : public c10::Allocator {
   }
 
   static void* fresh(size_t size) {
+    const ProfileWork work("allocation");
     const size_t alignment = size >= kHugePage ? kHugePage : kAlignment;
     void* block = nullptr;
     if (::posix_memalign(&block, alignment, size) != 0)

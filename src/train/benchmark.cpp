@@ -13,6 +13,7 @@
 #include "kernels/linear.h"
 #include "model/deepseek_v4/flops.h"
 #include "model/deepseek_v4/init.h"
+#include "tensor/profile.h"
 #include "train/train_step.h"
 
 namespace temper {
@@ -79,16 +80,21 @@ TrainBenchmark benchmark_training(const ModelConfig& config, const TrainBenchmar
   TrainBenchmark result;
   for (const Parameter& p : weights.parameters()) result.n_parameters += p.row.optimizer == OptimizerClass::kConstant ? 0 : p.row.numel();
   std::vector<double> step_seconds, forward_backward, update;
+  Profile profile;
   for (int64_t step = 0; step <= options.steps; ++step) {
     check_interrupt();
     const auto start = Clock::now();
     const StepResult done = train_step(model, optimizer, recovery, batch, {.step = step + 1, .lr = 1e-4});
     result.losses.push_back(done.lm_loss);
-    if (step == 0) continue;   // warm-up
+    if (step == 0) {   // warm-up
+      profile.clear();
+      continue;
+    }
     step_seconds.push_back(seconds_since(start));
     forward_backward.push_back(done.forward_backward_seconds);
     update.push_back(done.update_seconds);
   }
+  result.profile = profile.rows();
   result.rss_bytes = largest_resident_bytes();
   result.gemm_peak_flops = gemm_peak_flops_per_second(options.dtype);
   result.step_seconds = median(step_seconds);
@@ -100,7 +106,35 @@ TrainBenchmark benchmark_training(const ModelConfig& config, const TrainBenchmar
   return result;
 }
 
+namespace {
+
+const char* kind_of(const std::string& part, const std::string& work) {
+  if (work == "allocation") return "allocation";
+  if (part == "optimizer") return "optimizer";
+  if (work == "other") return "other";
+  const auto contains = [&](const char* text) { return work.find(text) != std::string::npos; };
+  if (contains("linear") || contains("matmul")) return "matrix products";
+  if (contains("attention") || contains("indexer") || contains("compressor") || contains("head_dots")) return "attention";
+  return "elementwise";
+}
+
+}  // namespace
+
+TimeShares time_shares(const Profile::Rows& rows) {
+  double total = 0;
+  for (const auto& [place, seconds] : rows) total += seconds;
+  TimeShares shares;
+  for (const auto& [place, seconds] : rows) {
+    shares.parts[place.first] += seconds / total;
+    shares.kinds[kind_of(place.first, place.second)] += seconds / total;
+  }
+  return shares;
+}
+
 Json to_json(const TrainBenchmark& r) {
+  const TimeShares shares = time_shares(r.profile);
+  Json work = Json::array();
+  for (const auto& [place, seconds] : r.profile) work.push_back({{"part", place.first}, {"work", place.second}, {"seconds", seconds}});
   return {{"tok_s", r.tokens_per_second},
           {"step_s", r.step_seconds},
           {"rss_gib", static_cast<double>(r.rss_bytes) / (1024.0 * 1024.0 * 1024.0)},
@@ -110,7 +144,10 @@ Json to_json(const TrainBenchmark& r) {
           {"params", r.n_parameters},
           {"model_flops_per_token", r.flops_per_token},
           {"forward_backward_s", r.forward_backward_seconds},
-          {"update_s", r.update_seconds}};
+          {"update_s", r.update_seconds},
+          {"time_by_part", shares.parts},
+          {"time_by_kind", shares.kinds},
+          {"time_by_work", work}};
 }
 
 }  // namespace temper

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "optim/router_bias.h"
+#include "tensor/profile.h"
 
 namespace temper {
 namespace {
@@ -72,7 +73,11 @@ LossSums StepModel::forward_backward(const Batch& batch, const LossCounts& count
                                                 .indexer_scale = scale(config_.indexer_weight, counts.queries),
                                                 .fp4_indexer = config_.qat.indexer});
   const Weight& head = model_.head();
-  const SftLoss lm = sft_loss(result.hidden, head, shifted_targets(batch, vocab_size()), scale(1.0, counts.lm));
+  const auto loss = [&](const Tensor& hidden, const Targets& targets, double loss_scale) {
+    const ProfilePart part("head and loss");
+    return sft_loss(hidden, head, targets, loss_scale);
+  };
+  const SftLoss lm = loss(result.hidden, shifted_targets(batch, vocab_size()), scale(1.0, counts.lm));
   LossSums sums;
   sums.lm = lm.loss_sum;
   sums.balance = item_or_zero(result.balance_sum);
@@ -80,7 +85,7 @@ LossSums StepModel::forward_backward(const Batch& batch, const LossCounts& count
   std::vector<Tensor> grad_mtp;
   for (size_t i = 0; i < result.mtp_hidden.size(); ++i) {
     const double weight = config_.mtp_weight / static_cast<double>(result.mtp_hidden.size());
-    const SftLoss mtp = sft_loss(result.mtp_hidden[i], head, shifted_targets(batch, vocab_size(), 2 + static_cast<int64_t>(i)), scale(weight, counts.mtp[i]));
+    const SftLoss mtp = loss(result.mtp_hidden[i], shifted_targets(batch, vocab_size(), 2 + static_cast<int64_t>(i)), scale(weight, counts.mtp[i]));
     sums.mtp.push_back(mtp.loss_sum);
     grad_mtp.push_back(mtp.grad_hidden);
   }
@@ -107,6 +112,7 @@ void StepModel::update_router_biases(const LossSums& sums, double speed) {
 }
 
 void StepModel::refresh() {
+  const ProfilePart part("optimizer");
   if (config_.qat.enabled) weights_.refresh_compute(as_stored);
   else weights_.refresh_compute();
 }

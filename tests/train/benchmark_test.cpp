@@ -26,6 +26,17 @@ TEST(TrainBenchmark, TrainsForRealAndReportsEveryField) {
   for (const char* key : {"tok_s", "step_s", "rss_gib", "mfu", "gemm_peak_gflops", "losses"}) EXPECT_TRUE(json.contains(key)) << key;
   EXPECT_GT(result.mfu, 0);
   EXPECT_LT(result.mfu, 1);
+
+  const TimeShares shares = time_shares(result.profile);
+  const auto sum = [](const std::map<std::string, double>& named) {
+    double total = 0;
+    for (const auto& [name, share] : named) total += share;
+    return total;
+  };
+  EXPECT_NEAR(sum(shares.parts), 1, 1e-9);
+  EXPECT_NEAR(sum(shares.kinds), 1, 1e-9);
+  for (const char* part : {"attention", "ffn", "head and loss", "optimizer"}) EXPECT_GT(shares.parts.at(part), 0) << part;
+  for (const char* kind : {"matrix products", "attention", "elementwise", "optimizer"}) EXPECT_GT(shares.kinds.at(kind), 0) << kind;
 }
 
 TEST(TrainBenchmark, EveryOptionTrains) {

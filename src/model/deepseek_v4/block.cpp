@@ -3,6 +3,7 @@
 #include "model/deepseek_v4/block.h"
 
 #include "tensor/probe.h"
+#include "tensor/profile.h"
 
 namespace temper {
 namespace {
@@ -32,6 +33,7 @@ MoeFfnForward run_ffn(const Tensor& u, const Tensor& token_ids, const BlockWeigh
 }
 
 Tensor attention_forward(const Tensor& streams, const BlockWeights& weights, const BlockContext& context, BlockForward& pass) {
+  const ProfilePart part("attention");
   SiteSaved site = enter_site(streams, weights.attn_site, context.config);
   probe_at(weights, "attn_in", site.u);                                                       // [T, D]
   AttentionForward attended = run_attention(site.u, weights, context, /*probes=*/true);
@@ -49,6 +51,7 @@ Tensor attention_forward(const Tensor& streams, const BlockWeights& weights, con
 }
 
 Tensor ffn_forward(const Tensor& streams, const Tensor& token_ids, const BlockWeights& weights, const BlockContext& context, BlockForward& pass) {
+  const ProfilePart part("ffn");
   SiteSaved site = enter_site(streams, weights.ffn_site, context.config);
   probe_at(weights, "ffn_in", site.u);                                                        // [T, D]
   MoeFfnForward ffn = run_ffn(site.u, token_ids, weights, context);
@@ -71,6 +74,7 @@ Tensor ffn_forward(const Tensor& streams, const Tensor& token_ids, const BlockWe
 }
 
 Tensor attention_backward_of_block(const Tensor& grad_next, BlockSaved& saved, const BlockWeights& weights, const BlockContext& context) {
+  const ProfilePart part("attention");
   if (!saved.attn_site.u.defined()) {   // recomputed
     saved.attn_site = enter_site(saved.attn_site.streams, weights.attn_site, context.config);
     AttentionForward again = run_attention(saved.attn_site.u, weights, context, /*probes=*/false);
@@ -87,6 +91,7 @@ Tensor attention_backward_of_block(const Tensor& grad_next, BlockSaved& saved, c
 }
 
 Tensor ffn_backward_of_block(const Tensor& grad_next, const Tensor& token_ids, BlockSaved& saved, const BlockWeights& weights, const BlockContext& context) {
+  const ProfilePart part("ffn");
   if (!saved.ffn_site.u.defined()) {   // recomputed
     saved.ffn_site = enter_site(saved.ffn_site.streams, weights.ffn_site, context.config);
     MoeFfnForward again = run_ffn(saved.ffn_site.u, token_ids, weights, context);

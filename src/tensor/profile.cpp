@@ -1,0 +1,51 @@
+#include "tensor/profile.h"
+
+#include "base/error.h"
+
+namespace temper {
+
+namespace detail {
+thread_local Profile* active_profile = nullptr;
+}
+
+Profile::Profile() : places_{{"other", "other"}}, last_(std::chrono::steady_clock::now()) {
+  if (detail::active_profile)
+    throw Error({.kind = ErrorKind::kInternal, .what = "a second profile on one thread", .where = "Profile", .fix = "please report it"});
+  detail::active_profile = this;
+}
+
+Profile::~Profile() { detail::active_profile = nullptr; }
+
+void Profile::charge() {
+  const auto now = std::chrono::steady_clock::now();
+  seconds_[{places_.back().part, places_.back().work}] += std::chrono::duration<double>(now - last_).count();
+  last_ = now;
+}
+
+void Profile::enter(Place place) {
+  charge();
+  places_.push_back(place);
+}
+
+void Profile::leave() {
+  charge();
+  places_.pop_back();
+}
+
+const Profile::Rows& Profile::rows() {
+  charge();
+  rows_.clear();
+  for (const auto& [place, seconds] : seconds_) rows_[{place.first, place.second}] += seconds;
+  return rows_;
+}
+
+void Profile::clear() {
+  seconds_.clear();
+  last_ = std::chrono::steady_clock::now();
+}
+
+ProfilePart::ProfilePart(const char* name) : profile_(detail::active_profile) {
+  if (profile_) profile_->enter({name, "other"});
+}
+
+}  // namespace temper
