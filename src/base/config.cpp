@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "base/toml_text.h"
+
 namespace temper {
 
 std::string Rule::text() const {
@@ -83,8 +85,9 @@ void TomlReader::reject_unknown() const {
 }
 
 toml::table parse_toml(std::string_view text, const std::string& where) {
+  const std::string plain = detail::ascii_toml(text, where);
   try {
-    return toml::parse(text, where);
+    return toml::parse(std::string_view(plain), where);
   } catch (const toml::parse_error& e) {
     throw Error({.kind = ErrorKind::kConfig,
                  .what = fmt::format("not valid TOML: {}", e.description()),
@@ -102,13 +105,14 @@ void apply_override(toml::table& table, const std::string& assignment) {
     detail::throw_config(fmt::format("--set {} has no '='", assignment), "command line", "write --set path.to.key=value");
   const std::string path = assignment.substr(0, equals), value = assignment.substr(equals + 1);
 
-  // A value that is no TOML (a bare word, a path) is a string.
+  // A value that is no TOML (a bare word, a path), or that is more than one value, is a string.
   toml::table parsed;
   try {
-    parsed = toml::parse("value = " + value);
+    parsed = toml::parse(detail::ascii_toml("value = " + value, "command line"));
   } catch (const std::exception&) {
-    parsed = toml::table{{"value", value}};
+    parsed.clear();
   }
+  if (parsed.size() != 1) parsed = toml::table{{"value", value}};
 
   toml::table* section = &table;
   size_t start = 0;

@@ -68,6 +68,46 @@ TEST(Config, OverridesAreTypedAndNamedInErrors) {
   EXPECT_ERROR(read("", {"inner.stepz=9"}), ErrorKind::kConfig, "--set");
 }
 
+// The values after "=" are what TOML 1.0 says of the text on the left.
+TEST(Config, ReadsCharactersBeyondAsciiInEveryFormOfString) {
+  const auto value = [](const std::string& text) { return parse_toml(text, "r.toml")["v"].value<std::string>(); };
+  EXPECT_EQ(value("v = \"\u03cb\u2603\U0001f600\""), "\u03cb\u2603\U0001f600");
+  EXPECT_EQ(value("v = '\u03cb\\'"), "\u03cb\\");
+  EXPECT_EQ(value("v = \"\"\"\n\u03cb\"\" \\\n\n  \u03cc\\\"\u3042\"\"\"\"\""), "\u03cb\"\" \u03cc\"\u3042\"\"");
+  EXPECT_EQ(value("v = '''\n\u03cb\\ '' \u00e9''''"), "\u03cb\\ '' \u00e9'");
+  EXPECT_EQ(value("v = '\u03cb\"\"\"'"), "\u03cb\"\"\"");
+  EXPECT_EQ(value("v = '''\"\"\"\u03cb\r\n\"'''"), "\"\"\"\u03cb\n\"");
+  EXPECT_EQ(value("# \u03cb \"\u2028 '\nv = \"\" # \u00a0"), "");
+  EXPECT_EQ(value("\xef\xbb\xbfv = \"#\u03cb\" # '"), "#\u03cb");
+  EXPECT_EQ(value("\"\u03cb\" = 1\n'\u03cc' = 2\nv = 'x'"), "x");
+}
+
+TEST(Config, RefusesCharactersBeyondAsciiElsewhere) {
+  const auto parse = [](const std::string& text) { return parse_toml(text, "r.toml"); };
+  EXPECT_ERROR(parse("seauence_length = 06\u03cbc.5\n"), ErrorKind::kConfig, "U+03CB");
+  EXPECT_ERROR(parse("seauence_length = 0'6\u03cbc.5\n"), ErrorKind::kConfig, "not valid TOML");
+  EXPECT_ERROR(parse("v = \"\"\" \"\"\"\"\"\"\u03cb\n"), ErrorKind::kConfig, "not valid TOML");
+  EXPECT_ERROR(parse("a = 1\nb =\u00a0" "2\n"), ErrorKind::kConfig, "r.toml:2");
+  EXPECT_ERROR(parse("l\u00e4nge = 2\n"), ErrorKind::kConfig, "put the text in quotes");
+  EXPECT_ERROR(parse("[\u03cb]\n"), ErrorKind::kConfig, "U+03CB");
+  EXPECT_ERROR(parse("a = \u201cb\u201d\n"), ErrorKind::kConfig, "U+201C");
+  EXPECT_ERROR(parse("a = \"\"\"\nb\\\u03cb\"\"\""), ErrorKind::kConfig, "r.toml:2");
+  EXPECT_ERROR(parse("a = 'b\n\u03cb = 2"), ErrorKind::kConfig, "r.toml:2");
+  EXPECT_ERROR(parse("a = \"\xff\"\n"), ErrorKind::kConfig, "0xff is not valid UTF-8");
+  EXPECT_ERROR(parse("a = 1 # \xed\xa0\x80\n"), ErrorKind::kConfig, "0xed is not valid UTF-8");
+}
+
+TEST(Config, OverridesThatAreNoSingleTomlValueAreStrings) {
+  toml::table table;
+  for (const std::string value : {"l\u00e4ufe/eins", "06\u03cbc.5", "1\nother = 2", "", "a b"}) {
+    apply_override(table, "v=" + value);
+    EXPECT_EQ(table["v"].value<std::string>(), value);
+  }
+  apply_override(table, "v=\"\u03cb\"");
+  EXPECT_EQ(table["v"].value<std::string>(), "\u03cb");
+  EXPECT_EQ(table.size(), 1u);
+}
+
 TEST(Config, RenderedTomlReadsBackEqual) {
   Outer o;
   o.inner.rate = 1e-8;

@@ -1,17 +1,21 @@
 // Any bytes as a recipe: it is read, or refused with Error{kConfig}; what was read is written and read again unchanged.
-// fuzz sources: src/base/error.cpp src/base/files.cpp src/base/json.cpp src/base/config.cpp src/base/log.cpp
+// fuzz sources: src/base/error.cpp src/base/files.cpp src/base/json.cpp src/base/config.cpp src/base/toml_text.cpp src/base/utf8.cpp src/base/log.cpp
 
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 
+#include "base/toml_text.h"
 #include "data/data_config.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace temper;
   DataConfig config;
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   try {
-    toml::table table = parse_toml(std::string_view(reinterpret_cast<const char*>(data), size), "fuzz");
+    for (const char c : detail::ascii_toml(bytes, "fuzz"))
+      if (static_cast<unsigned char>(c) >= 0x80) std::abort();
+    toml::table table = parse_toml(bytes, "fuzz");
     TomlReader::read(table, "", config);
   } catch (const Error&) {
     return 0;
