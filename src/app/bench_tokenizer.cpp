@@ -9,6 +9,7 @@
 
 #include "app/commands.h"
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/json.h"
 #include "data/tokenizer.h"
 #include "data/unicode.h"
@@ -47,6 +48,7 @@ int bench(const Options& options) {
   for (int64_t repeat = 0; repeat < options.repeats; ++repeat) {
     const auto start = std::chrono::steady_clock::now();
     n_tokens = 0;
+    check_interrupt();
     for (const std::string_view part : parts) n_tokens += tokenizer.encode(part).size();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     best_seconds = repeat == 0 ? seconds : std::min(best_seconds, seconds);

@@ -10,6 +10,8 @@
 namespace temper {
 namespace {
 
+constexpr size_t kTerminalLine = 4095;   // Linux, N_TTY_BUF_SIZE less the line's end
+
 constexpr const char* kHelp =
     "/system TEXT   begin again with this system message (without TEXT: with none)\n"
     "/reset         forget the conversation\n"
@@ -35,8 +37,13 @@ class Chat {
     if (terminal_) fmt::print(stderr, "{}", options_.plain ? "Type the beginning of a text; /quit ends.\n" : "Type a message; /help lists the commands.\n");
     for (std::string line; read(line);) {
       if (line.empty()) continue;
+      if (terminal_ && line.size() >= kTerminalLine) {
+        fmt::print(stderr, "Not sent: a terminal passes on {} bytes of a line, what was typed behind them is lost. Longer messages: temper chat < FILE, temper generate.\n", kTerminalLine);
+        continue;
+      }
       if (line.front() == '/' ? !command(line) : (say(line), false)) return 0;
     }
+    if (terminal_) fmt::print(stderr, "\n");   // the shell's prompt gets a line of its own
     check_interrupt();   // Ctrl-C at the prompt
     return 0;
   }

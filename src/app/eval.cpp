@@ -82,8 +82,14 @@ int eval_command(const Options& options) {
                                : model                    ? ask(*model, *suite, options, about)
                                                           : grade_stored(*suite, stored, options.responses);
     say_what_is_left_out(result);
-    if (!options.out.empty()) write_evaluation(options.out, *suite, result, about);
     table.emplace_back(suite->name(), summarise(*suite, result.rows));
+    if (options.out.empty()) continue;
+    try {
+      write_evaluation(options.out, *suite, result, about);
+    } catch (const Error&) {
+      fmt::print("{}", metric_table(table));   // hours of answering are not lost without a trace
+      throw;
+    }
   }
   fmt::print("{}", metric_table(table));
   return 0;

@@ -2,6 +2,7 @@
 
 #include "app/commands.h"
 #include "app/token_file.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "checkpoint/load_model.h"
 #include "checkpoint/safetensors.h"
@@ -42,7 +43,10 @@ int probe_command(const Options& options) {
   NamedTensors probes;
   ForwardResult forward;
   {
-    const ProbeScope scope([&](const std::string& name, const Tensor& value) { probes.emplace_back("probe." + name, value.contiguous().clone()); });
+    const ProbeScope scope([&](const std::string& name, const Tensor& value) {
+      check_interrupt();
+      probes.emplace_back("probe." + name, value.contiguous().clone());
+    });
     ForwardOptions pass;
     pass.training = options.backward;
     forward = model.forward(batch, pass);
@@ -56,6 +60,7 @@ int probe_command(const Options& options) {
   Json order = Json::array();
   for (const auto& [name, value] : probes) order.push_back(name);
   results.insert(results.end(), probes.begin(), probes.end());
+  check_interrupt();
   if (options.backward) {
     model.backward(forward, loss.grad_hidden);
     add_gradients(weights, results);

@@ -26,6 +26,7 @@ struct TrainOptions {
 };
 
 int train(const TrainOptions& options) {
+  make_writable_folder(options.out);   // before the work
   BpeTrainer trainer;
   for (const std::string& input : options.inputs) trainer.add(read_file(input));
   const TrainedBpe trained = trainer.train(options.vocab_size);

@@ -36,7 +36,10 @@ int open_or_throw(const fs::path& path, int flags, std::string_view doing) {
 
 void sync_or_throw(int fd, const fs::path& path) {
   before("flushing", path);
-  if (::fsync(fd) != 0 && errno != EINVAL) throw_system_error("flushing", path, errno);
+  int result;
+  do result = ::fsync(fd);
+  while (result != 0 && errno == EINTR);   // Ctrl-C on a network disk
+  if (result != 0 && errno != EINVAL) throw_system_error("flushing", path, errno);
 }
 
 }  // namespace

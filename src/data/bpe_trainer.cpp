@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/json.h"
 #include "data/byte_level.h"
 #include "data/chat_tokens.h"
@@ -118,6 +119,7 @@ void BpeTrainer::add(std::string_view text) {
   }
   std::vector<Piece> pieces;
   pre_tokenizer.split(text, pieces);
+  check_interrupt();
   for (const Piece& piece : pieces) ++piece2count_[std::string(text.substr(piece.begin, piece.end - piece.begin))];
   n_bytes_ += static_cast<int64_t>(text.size());
 }
@@ -147,6 +149,7 @@ TrainedBpe BpeTrainer::train(int64_t vocab_size) const {
   Merger merger(std::move(words));
   const auto n_wanted = static_cast<size_t>(vocab_size) - std::size(chat::kHighest);
   while (trained.tokens.size() < n_wanted) {
+    check_interrupt();
     const Candidate best = merger.best();
     if (best.count == 0) {
       throw Error({.kind = ErrorKind::kData,

@@ -33,6 +33,7 @@ class BpeTrainer {
 
   /// Ids in all, chat tokens included, is exactly `vocab_size`.
   /// Errors: Error{kConfig} for a size below the fixed tokens; Error{kData} if the text has too few different pairs.
+  /// Throws Interrupted on Ctrl-C.
   TrainedBpe train(int64_t vocab_size) const;
 
   int64_t n_bytes() const { return n_bytes_; }

@@ -67,12 +67,9 @@ void write_evaluation(const fs::path& folder, const Suite& suite, const SuiteRes
     const Json text = {{"key", result.asked[i].key}, {"prompt", result.asked[i].prompt}, {"response", result.responses[i]}};
     responses += text.dump() + "\n";
   }
-  write_file_atomic(own / "rows.jsonl", rows);
-  write_file_atomic(own / "responses.jsonl", responses);
   about["questions_without_answer"] = result.n_missing;
   about["answers_without_question"] = result.n_unknown;
   about["answers_given_twice"] = result.n_repeated;
-  write_file_atomic(own / "about.json", about.dump(2) + "\n");
 
   const fs::path path = folder / "summary.json";
   Json summary = fs::exists(path) ? read_json(path) : Json::object();
@@ -80,7 +77,14 @@ void write_evaluation(const fs::path& folder, const Suite& suite, const SuiteRes
   for (const MetricValue& m : summarise(suite, result.rows))
     metrics[m.metric] = {{"value", m.value}, {"low", m.interval.low}, {"high", m.interval.high}, {"n", m.n}};
   summary[suite.name()] = metrics;
-  write_file_atomic(path, summary.dump(2) + "\n");
+
+  // All are written before the first gets its name: a full disk leaves an earlier evaluation as it was, not half of it.
+  FileWriter rows_file(own / "rows.jsonl"), responses_file(own / "responses.jsonl"), about_file(own / "about.json"), summary_file(path);
+  rows_file.write(rows);
+  responses_file.write(responses);
+  about_file.write(about.dump(2) + "\n");
+  summary_file.write(summary.dump(2) + "\n");
+  for (FileWriter* file : {&rows_file, &responses_file, &about_file, &summary_file}) file->finish();
 }
 
 std::string metric_table(const std::vector<std::pair<std::string, std::vector<MetricValue>>>& suites) {

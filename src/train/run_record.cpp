@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cmath>
 #include <ctime>
+#include <sstream>
 
 #include "base/log.h"
 #include "base/threads.h"
@@ -23,20 +24,33 @@ namespace {
 
 int open_for_appending(const fs::path& path) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) throw_system_error("opening", path, errno);
+  if (fd < 0) throw_system_error("opening for writing", path, errno);
   return fd;
 }
 
-// One write call for a line: a kill leaves whole lines, or one broken line at the very end.
+// One write call for a line: a kill leaves whole lines, or one broken line at the very end.  A full disk leaves whole lines.
 void append_line(int fd, const fs::path& path, const Json& line) {
   const std::string text = line.dump() + "\n";
+  const off_t before = ::lseek(fd, 0, SEEK_END);
   size_t done = 0;
   while (done < text.size()) {
     const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw_system_error("writing", path, errno);
+    if (n < 0) {
+      const int reason = errno;
+      [[maybe_unused]] const int cut = done > 0 ? ::ftruncate(fd, before) : 0;
+      throw_system_error("writing", path, reason);
+    }
     done += static_cast<size_t>(n);
   }
+}
+
+// Cuts off what a kill left of a line.
+void drop_broken_line(int fd, const fs::path& path) {
+  if (!fs::is_regular_file(path)) return;
+  const std::string text = read_file(path);
+  const size_t whole = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
+  if (whole < text.size() && ::ftruncate(fd, static_cast<off_t>(whole)) != 0) throw_system_error("writing", path, errno);
 }
 
 std::string utc_now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
@@ -60,13 +74,14 @@ RunRecord::RunRecord(const fs::path& folder) : folder_(folder) {
   make_writable_folder(folder);
   const fs::path lock_path = folder / "run.lock";
   lock_ = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock_ < 0) throw_system_error("opening", lock_path, errno);
+  if (lock_ < 0) throw_system_error("opening for writing", lock_path, errno);
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     ::close(lock_);
     throw Error({.kind = ErrorKind::kResource, .what = "another process is training in this run folder", .where = folder.string(),
                  .fix = "wait for it, or give this run another run_folder"});
   }
   events_ = open_for_appending(folder / "events.jsonl");
+  drop_broken_line(events_, folder / "events.jsonl");
 }
 
 RunRecord::~RunRecord() {
@@ -91,6 +106,15 @@ void RunRecord::start_at(int64_t step) {
   }
   metrics_ = open_for_appending(path);
   board_ = std::make_unique<EventFile>(folder_, step + 1);
+}
+
+bool RunRecord::has_metric(int64_t step, const std::string& name) const {
+  std::istringstream lines(read_file(folder_ / "metrics.jsonl"));
+  for (std::string text; std::getline(lines, text);) {
+    const Json line = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (line.is_object() && line.value("step", int64_t{-1}) == step && line.contains(name)) return true;
+  }
+  return false;
 }
 
 void RunRecord::metrics(int64_t step, const std::vector<Scalar>& values) {

@@ -37,6 +37,8 @@ class RunRecord {
 
   /// Drops metrics after `step` (-1 = all): they belong to steps that are done again.  Opens the files for appending.
   void start_at(int64_t step);
+  /// True if the metrics of `step` hold `name` already.
+  bool has_metric(int64_t step, const std::string& name) const;
 
   /// One line of metrics.jsonl and one TensorBoard event.  NaN and infinities are written as null.
   void metrics(int64_t step, const std::vector<Scalar>& values);

@@ -13,6 +13,7 @@ namespace temper {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+constexpr const char* kHeldOutLoss = "eval/held_out_loss";
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -91,7 +92,8 @@ void Trainer::start_or_resume() {
   record_.event(latest_ ? "resume" : "start", step_, {{"cause", latest_ ? "the run folder holds a checkpoint" : "new run"}, {"total_steps", total_steps_}});
   record_.event("data", step_, data_.report.to_json());
   last_checkpoint_step_ = latest_ ? step_ : -1;
-  finished_before_ = latest_ && step_ >= total_steps_;
+  evaluation_missing_ = evaluation_due() && !record_.has_metric(step_, kHeldOutLoss);
+  finished_before_ = latest_ && step_ >= total_steps_ && !evaluation_missing_;
 }
 
 void Trainer::restore(const TrainingCheckpoint& checkpoint) {
@@ -118,20 +120,14 @@ void Trainer::run() {
            record_.folder().string(), step_);
   progress_ = std::make_unique<Progress>(step_, total_steps_, recipe_.train.log_every);
   last_checkpoint_at_ = Clock::now();
-  if (step_ == 0) evaluate_if_due();
+  if (evaluation_missing_) evaluate();
+  stop_if_asked();
   while (step_ < total_steps_) {
     one_step();
     note_written_checkpoint(/*wait=*/false);
-    evaluate_if_due();
+    if (evaluation_due()) evaluate();
     checkpoint_if_due();
-    if (interrupt_requested()) {
-      save_checkpoint("stop");
-      note_written_checkpoint(/*wait=*/true);
-      record_.event("stop", step_, {{"cause", "a stop was asked for (Ctrl-C or SIGTERM)"}});
-      progress_.reset();
-      log_info("train", "stopped after step {}; run the same command again to go on", step_);
-      check_interrupt();
-    }
+    stop_if_asked();
   }
   save_checkpoint("end");
   note_written_checkpoint(/*wait=*/true);
@@ -182,12 +178,32 @@ void Trainer::log_step(const StepBatch& batch, const StepResult& result, double 
   progress_->step(step_, result.loss, lr, batch.n_tokens);
 }
 
-void Trainer::evaluate_if_due() {
+void Trainer::stop_if_asked() {
+  if (!interrupt_requested() || (step_ == total_steps_ && !evaluation_missing_)) return;   // the last step done, it ends as ever
+  save_checkpoint("stop");
+  note_written_checkpoint(/*wait=*/true);
+  record_.event("stop", step_, {{"cause", "a stop was asked for (Ctrl-C or SIGTERM)"}});
+  progress_.reset();
+  log_info("train", "stopped after step {}; run the same command again to go on", step_);
+  check_interrupt();
+}
+
+bool Trainer::evaluation_due() const {
   const int64_t every = recipe_.eval.every_steps;
-  const bool due = step_ == 0 || step_ == total_steps_ || (every > 0 && step_ % every == 0);
-  if (!due || data_.held_out->size() == 0) return;
-  const HeldOutLoss held_out = held_out_loss(*model_, held_out_batches(*data_.held_out, recipe_.data));
-  record_.metrics(step_, {{"eval/held_out_loss", held_out.loss}, {"eval/held_out_tokens", held_out.n_tokens}});
+  return data_.held_out->size() > 0 && (step_ == 0 || step_ == total_steps_ || (every > 0 && step_ % every == 0));
+}
+
+// A stop cuts an evaluation short: it can take many times as long as a step.  The resumed run makes it first.
+void Trainer::evaluate() {
+  evaluation_missing_ = true;
+  HeldOutLoss held_out;
+  try {
+    held_out = held_out_loss(*model_, held_out_batches(*data_.held_out, recipe_.data));
+  } catch (const Interrupted&) {
+    return;
+  }
+  evaluation_missing_ = false;
+  record_.metrics(step_, {{kHeldOutLoss, held_out.loss}, {"eval/held_out_tokens", held_out.n_tokens}});
   record_.event("evaluation", step_, {{"held_out_loss", held_out.loss}});
   progress_->say(fmt::format("step {} held-out loss {:.4f} over {:.0f} tokens", step_, held_out.loss, held_out.n_tokens));
 }

@@ -21,7 +21,7 @@ int64_t count_steps(const LoadedRecipe& recipe, const DataLoader& loader);
 ///
 /// A run folder that holds a checkpoint is resumed: weights, optimizer state, position in the data and metrics go on as if the
 /// run had never stopped, to the bit (every metric but times, on one instruction set and number of threads).
-/// Ctrl-C ends a run after the step under way, with a checkpoint.
+/// Ctrl-C ends a run after the step under way, with a checkpoint; an evaluation is cut short and made again by the resumed run.
 class Trainer {
  public:
   /// Reads data and model.  Errors of the recipe, data, model and run folder show here, before the first step.
@@ -37,7 +37,9 @@ class Trainer {
   void start_or_resume();
   void restore(const TrainingCheckpoint& checkpoint);
   void one_step();
-  void evaluate_if_due();
+  bool evaluation_due() const;
+  void evaluate();
+  void stop_if_asked();
   void checkpoint_if_due();
   void save_checkpoint(const char* cause);
   void note_written_checkpoint(bool wait);
@@ -63,6 +65,7 @@ class Trainer {
   int64_t step_ = 0;                          // steps done
   int64_t tokens_ = 0, trained_tokens_ = 0;   // seen so far
   bool finished_before_ = false;
+  bool evaluation_missing_ = false;           // one is due at step_ and was not made, or was cut short
   int64_t last_checkpoint_step_ = -1;         // saved, or being written
   std::string writing_cause_;                 // of the one being written, empty if none
   std::chrono::steady_clock::time_point last_checkpoint_at_;

@@ -8,6 +8,7 @@
 #include "data/tokenizer.h"
 #include "support/expect_error.h"
 #include "support/fixtures.h"
+#include "support/interrupt_request.h"
 
 namespace temper {
 namespace {
@@ -22,6 +23,13 @@ TEST(BpeTrainer, FindsTheSameTokensAsHuggingFaceInTheSameOrder) {
   const std::vector<std::string> found(trained.tokens.begin() + 3 + 256, trained.tokens.end());
   EXPECT_EQ(found.size(), 1024u - 3 - 256 - 12);
   EXPECT_EQ(found, expected);
+}
+
+TEST(BpeTrainer, StopsAtCtrlC) {
+  BpeTrainer trainer;
+  trainer.add("the cat and the hat, the cats and the hats; the end of the cat.\n");
+  const test::InterruptRequest request;
+  EXPECT_THROW(trainer.train(280), Interrupted);
 }
 
 TEST(BpeTrainer, WritesATokenizerWithTheChatTokensAtFixedIds) {

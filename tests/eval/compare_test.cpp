@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "eval/answers.h"
 #include "eval/summary.h"
 #include "support/expect_error.h"
@@ -136,6 +138,33 @@ TEST(WriteEvaluation, KeepsTheSuitesThatAreAlreadyInTheSummary) {
   EXPECT_EQ(metric.at("n"), 3);
   EXPECT_TRUE(metric.contains("low") && metric.contains("high") && metric.contains("value"));
   EXPECT_EQ(read_rows(folder.path(), "ifeval").size(), 1u);
+}
+
+TEST(WriteEvaluation, LeavesAnEarlierOneWholeWhenTheDiskIsFull) {
+  const test::TempFolder folder;
+  const auto suite = make_suite("ifeval");
+  const auto write = [&](const std::string& response) {
+    const StoredAnswers stored{{suite->questions()[0].prompt}, {{response, nullptr}}, 0};
+    write_evaluation(folder.path(), *suite, grade_stored(*suite, stored, "here"), Json::object());
+  };
+  const auto files = [&] {
+    std::map<std::string, std::string> content;
+    for (const auto& entry : fs::recursive_directory_iterator(folder.path()))
+      if (entry.is_regular_file()) content[entry.path().string()] = read_file(entry.path());
+    return content;
+  };
+  write("no commas here");
+  const auto before = files();
+  ASSERT_EQ(before.size(), 4u);
+  for (int last = 0; last < 4; ++last) {
+    int n_writes = 0;
+    set_disk_hook([&](std::string_view doing, const fs::path& path) {
+      if (doing == "writing" && n_writes++ == last) throw_system_error(doing, path, ENOSPC);
+    });
+    EXPECT_ERROR(write("with, commas"), ErrorKind::kResource, "No space left");
+    set_disk_hook({});
+    EXPECT_EQ(files(), before) << last;
+  }
 }
 
 TEST(WithoutReasoning, KeepsWhatFollowsTheBlock) {

@@ -9,12 +9,15 @@
 
 #include "base/rng.h"
 #include "checkpoint/training_checkpoint.h"
+#include "support/interrupt_request.h"
 #include "support/tiny_run.h"
+#include "train/trainer.h"
 
 namespace temper {
 namespace {
 
 using test::events_of;
+using test::InterruptRequest;
 using test::metrics_without_times;
 using test::ProgramResult;
 using test::run_program;
@@ -140,6 +143,21 @@ TEST(Train, CtrlCStopsWithACheckpointAndExit130AndGoesOnWithTheSameBits) {
   EXPECT_EQ(stopped.exit_code, 130) << stopped.output;
   EXPECT_EQ(list_checkpoints(folder / "run" / "checkpoints").size(), 1u);
   EXPECT_EQ(events_of(folder / "run").back().at("event"), "stop");
+  EXPECT_EQ(run_program(train(folder)).exit_code, 0);
+  expect_as_undisturbed(folder);
+}
+
+// The first evaluation, because no clock is needed to stop in the middle of it.
+TEST(Train, CtrlCCutsAnEvaluationShortAndTheResumedRunMakesIt) {
+  const TempFolder folder;
+  write_tiny_run(folder.path());
+  {
+    Trainer trainer(load_recipe(folder / "run.toml", {}));
+    const InterruptRequest request;
+    EXPECT_THROW(trainer.run(), Interrupted);
+  }
+  EXPECT_EQ(n_lines(folder / "run" / "metrics.jsonl"), 0);
+  EXPECT_TRUE(fs::exists(folder / "run" / "checkpoints" / "step-0"));
   EXPECT_EQ(run_program(train(folder)).exit_code, 0);
   expect_as_undisturbed(folder);
 }

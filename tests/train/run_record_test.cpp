@@ -4,21 +4,20 @@
 
 #include <cmath>
 
+#include "support/disk_limit.h"
 #include "support/expect_error.h"
+#include "support/json_lines.h"
 #include "support/temp_folder.h"
 
 namespace temper {
 namespace {
 
+using test::DiskLimit;
 using test::TempFolder;
 
 std::vector<int64_t> steps_of(const std::string& jsonl) {
   std::vector<int64_t> steps;
-  for (size_t begin = 0; begin < jsonl.size();) {
-    const size_t end = jsonl.find('\n', begin);
-    steps.push_back(parse_json(jsonl.substr(begin, end - begin), "line").at("step").get<int64_t>());
-    begin = end + 1;
-  }
+  for (const Json& row : test::json_lines(jsonl, "lines")) steps.push_back(row.at("step").get<int64_t>());
   return steps;
 }
 
@@ -54,6 +53,34 @@ TEST(RunRecord, EventsAreNeverDropped) {
   const std::string text = read_file(folder / "events.jsonl");
   EXPECT_EQ(steps_of(text), (std::vector<int64_t>{0, 1}));
   EXPECT_NE(text.find("\"event\":\"resume\",\"step\":1,\"cause\":\"test\""), std::string::npos) << text;
+}
+
+TEST(RunRecord, WholeLinesAreLeftByAFullDiskAndAKill) {
+  const TempFolder folder;
+  const fs::path events = folder / "events.jsonl";
+  {
+    RunRecord record(folder.path());
+    record.event("start", 0);
+    const DiskLimit limit(fs::file_size(events) + 10);
+    EXPECT_ERROR(record.event("checkpoint", 1), ErrorKind::kResource, "events.jsonl");
+  }
+  EXPECT_EQ(steps_of(read_file(events)), (std::vector<int64_t>{0}));
+  write_file_atomic(events, read_file(events) + "{\"time\":\"20");   // as a kill leaves it
+  RunRecord record(folder.path());
+  record.event("resume", 1);
+  EXPECT_EQ(steps_of(read_file(events)), (std::vector<int64_t>{0, 1}));
+}
+
+TEST(RunRecord, KnowsWhichMetricsAStepHas) {
+  const TempFolder folder;
+  RunRecord record(folder.path());
+  record.start_at(-1);
+  record.metrics(1, {{"a", 0.5}});
+  record.metrics(2, {{"a", 0.5}});
+  record.metrics(2, {{"b", 0.5}});
+  EXPECT_TRUE(record.has_metric(2, "b"));
+  EXPECT_FALSE(record.has_metric(1, "b"));
+  EXPECT_FALSE(record.has_metric(3, "a"));
 }
 
 TEST(RunRecord, AFolderServesOneProcessAtATime) {
