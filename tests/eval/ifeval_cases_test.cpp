@@ -7,24 +7,15 @@
 #include "eval/ifeval/instructions.h"
 #include "eval/text/language.h"
 #include "eval/text/punkt.h"
-#include "eval/text/unicode.h"
 #include "support/expect_error.h"
+#include "support/json_lines.h"
 
 namespace temper {
 namespace {
 
-std::vector<Json> read_lines(const std::string& name) {
-  std::vector<Json> rows;
-  const std::string path = std::string(TEMPER_SOURCE_DIR) + "/tests/golden/ifeval/" + name;
-  const std::string content = read_file(path);
-  for (const std::string_view line : text::split(content, "\n"))
-    if (!line.empty()) rows.push_back(parse_json(line, path));
-  return rows;
-}
-
 TEST(Instructions, EveryKindDecidesAsTheOfficialChecker) {
   std::map<std::string, int> n_cases;
-  for (const Json& row : read_lines("cases.jsonl")) {
+  for (const Json& row : test::read_golden_lines("ifeval/cases.jsonl")) {
     const std::string id = row.at("id"), response = row.at("response");
     const Check check = make_check(id, row.at("kwargs"), '\0', "cases.jsonl");
     EXPECT_EQ(follows_strict(check, response), row.at("strict").get<bool>()) << row.dump();
@@ -36,7 +27,7 @@ TEST(Instructions, EveryKindDecidesAsTheOfficialChecker) {
 }
 
 TEST(Punkt, SplitsSentencesAsNltk) {
-  for (const Json& row : read_lines("sentences.jsonl")) {
+  for (const Json& row : test::read_golden_lines("ifeval/sentences.jsonl")) {
     const std::string passage = row.at("text");
     const std::vector<std::string_view> found = text::punkt_sentences(passage);
     EXPECT_EQ(std::vector<std::string>(found.begin(), found.end()), row.at("sentences").get<std::vector<std::string>>()) << row.at("text").dump();
@@ -44,12 +35,12 @@ TEST(Punkt, SplitsSentencesAsNltk) {
 }
 
 TEST(WordTokenizer, SplitsWordsAsNltk) {
-  for (const Json& row : read_lines("sentences.jsonl"))
+  for (const Json& row : test::read_golden_lines("ifeval/sentences.jsonl"))
     EXPECT_EQ(text::word_tokenize(row.at("text").get<std::string>()), row.at("words").get<std::vector<std::string>>()) << row.at("text").dump();
 }
 
 TEST(LanguageDetection, GivesLangdetectsProbabilities) {
-  for (const Json& row : read_lines("languages.jsonl")) {
+  for (const Json& row : test::read_golden_lines("ifeval/languages.jsonl")) {
     const auto found = text::detect_languages(row.at("text").get<std::string>());
     const Json& expected = row.at("languages");
     ASSERT_EQ(found.has_value(), !expected.is_null()) << row.dump();

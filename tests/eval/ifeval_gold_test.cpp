@@ -5,24 +5,15 @@
 #include <map>
 
 #include "eval/ifeval/ifeval.h"
-#include "eval/text/unicode.h"
+#include "support/json_lines.h"
 
 namespace temper {
 namespace {
 
-std::vector<Json> read_lines(const std::string& name) {
-  std::vector<Json> rows;
-  const std::string path = std::string(TEMPER_SOURCE_DIR) + "/tests/golden/ifeval/" + name;
-  const std::string content = read_file(path);
-  for (const std::string_view line : text::split(content, "\n"))
-    if (!line.empty()) rows.push_back(parse_json(line, path));
-  return rows;
-}
-
 TEST(IfEval, AgreesWithTheOfficialCheckerOnAll541StoredAnswers) {
   std::map<std::string, std::string> responses;
-  for (const Json& row : read_lines("responses_gpt4.jsonl")) responses[row.at("prompt")] = row.at("response");
-  const std::vector<Json> gold = read_lines("gold_gpt4.jsonl");
+  for (const Json& row : test::read_golden_lines("ifeval/responses_gpt4.jsonl")) responses[row.at("prompt")] = row.at("response");
+  const std::vector<Json> gold = test::read_golden_lines("ifeval/gold_gpt4.jsonl");
   const auto suite = make_ifeval();
   const std::vector<Question> questions = suite->questions();
   ASSERT_EQ(questions.size(), 541u);

@@ -9,36 +9,14 @@
 #include <cmath>
 
 #include "model/deepseek_v4/init.h"
+#include "support/all_layers_config.h"
 #include "support/expect_error.h"
 
 namespace temper {
 namespace {
 
-ModelConfig tiny() {
-  ModelConfig c;
-  c.vocab_size = 24;
-  c.hidden_size = 16;
-  c.n_layers = 3;
-  c.n_heads = 4;
-  c.head_dim = 8;
-  c.rope_head_dim = 4;
-  c.q_lora_rank = 8;
-  c.o_groups = 2;
-  c.o_lora_rank = 4;
-  c.n_routed_experts = 4;
-  c.top_k = 2;
-  c.moe_intermediate_size = 8;
-  c.n_hash_layers = 1;
-  c.sliding_window = 8;
-  c.compress_ratios = {0, 4, 128, 0};
-  c.index_n_heads = 2;
-  c.index_head_dim = 8;
-  c.hc_mult = 2;
-  return c;
-}
-
 struct Fixture {
-  ModelWeights weights{tiny(), {}};
+  ModelWeights weights{test::all_layers_config(), {}};
   explicit Fixture(const OptimizerConfig& config = {}, TrainedParts parts = {}) {
     initialise(weights, {.seed = 3, .std = 0.1});
     weights.enable_gradients(frozen_rows(config, parts));

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/files.h"
-#include "base/json.h"
+#include "support/json_lines.h"
 #include "support/temp_folder.h"
 
 namespace temper::test {
@@ -21,16 +21,7 @@ inline std::string read_fixture(const std::string& name) {
 }
 
 /// One JSON value for each line.
-inline std::vector<Json> read_fixture_lines(const std::string& name) {
-  const std::string content = read_fixture(name);
-  std::vector<Json> rows;
-  for (size_t at = 0; at < content.size();) {
-    const size_t end = std::min(content.find('\n', at), content.size());
-    if (end > at) rows.push_back(parse_json(std::string_view(content).substr(at, end - at), name));
-    at = end + 1;
-  }
-  return rows;
-}
+inline std::vector<Json> read_fixture_lines(const std::string& name) { return json_lines(read_fixture(name), name); }
 
 /// Unpacks the files of one tokenizer of tests/data/fixtures/tokenizers into `folder`.
 inline void unpack_tokenizer(const std::string& name, const fs::path& folder) {

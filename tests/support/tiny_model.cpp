@@ -4,31 +4,23 @@
 #include <ATen/ops/empty.h>
 
 #include "base/rng.h"
+#include "support/all_layers_config.h"
 #include "support/tensors.h"
 
 namespace temper::test {
 
 ModelConfig tiny_config() {
-  ModelConfig config;
+  ModelConfig config = all_layers_config();
   config.vocab_size = 48;
   config.hidden_size = 160;
-  config.n_layers = 3;
-  config.n_heads = 4;
   config.head_dim = 32;
   config.rope_head_dim = 16;
   config.q_lora_rank = 64;
-  config.o_groups = 2;
   config.o_lora_rank = 32;
-  config.n_routed_experts = 4;
-  config.top_k = 2;
   config.moe_intermediate_size = 64;
-  config.n_hash_layers = 1;
   config.sliding_window = 16;
-  config.compress_ratios = {0, 4, 128, 0};
   config.index_n_heads = 4;
   config.index_head_dim = 16;
-  config.index_top_k = 8;
-  config.hc_mult = 2;
   config.max_positions = 1024;
   return config;
 }

@@ -8,6 +8,8 @@
 
 #include "base/rng.h"
 #include "data/bpe_trainer.h"
+#include "support/all_layers_config.h"
+#include "support/json_lines.h"
 
 namespace temper::test {
 namespace {
@@ -23,26 +25,16 @@ std::string sentence(const RandomStream& stream, uint64_t index) {
 }  // namespace
 
 ModelConfig tiny_run_config() {
-  ModelConfig c;
+  ModelConfig c = all_layers_config();
   c.vocab_size = 288;
   c.hidden_size = 32;
-  c.n_layers = 3;
-  c.n_heads = 4;
   c.head_dim = 16;
   c.rope_head_dim = 8;
   c.q_lora_rank = 16;
-  c.o_groups = 2;
   c.o_lora_rank = 16;
-  c.n_routed_experts = 4;
-  c.top_k = 2;
   c.moe_intermediate_size = 32;
-  c.n_hash_layers = 1;
   c.sliding_window = 16;
-  c.compress_ratios = {0, 4, 128, 0};
-  c.index_n_heads = 2;
   c.index_head_dim = 32;
-  c.index_top_k = 8;
-  c.hc_mult = 2;
   c.hc_sinkhorn_iters = 5;
   c.quantized = true;
   c.expert_dtype = ExpertDtype::kFp4;
@@ -129,23 +121,12 @@ ProgramResult RunningProgram::wait() {
   return {WIFEXITED(status_) ? WEXITSTATUS(status_) : -1, fs::exists(folder_ / "output") ? read_file(folder_ / "output") : ""};
 }
 
-std::vector<Json> events_of(const fs::path& run) {
-  std::vector<Json> events;
-  const std::string text = read_file(run / "events.jsonl");
-  for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {
-    end = text.find('\n', begin);
-    events.push_back(parse_json(text.substr(begin, end - begin), "events.jsonl"));
-  }
-  return events;
-}
+std::vector<Json> events_of(const fs::path& run) { return read_json_lines(run / "events.jsonl"); }
 
 std::vector<std::string> metrics_without_times(const fs::path& run) {
   std::vector<std::string> lines;
-  const std::string text = read_file(run / "metrics.jsonl");
-  for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {
-    end = text.find('\n', begin);
+  for (const Json& line : read_json_lines(run / "metrics.jsonl")) {
     Json kept = Json::object();
-    const Json line = parse_json(text.substr(begin, end - begin), "metrics.jsonl");
     for (const auto& [key, value] : line.items())
       if (!key.starts_with("time/")) kept[key] = value;
     lines.push_back(kept.dump());
