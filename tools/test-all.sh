@@ -1,6 +1,6 @@
 # ./dev test-all [SECONDS]: the long rounds, sourced by ./dev.  Every test, many more kills of a training run, the tests named
-# DISABLED_* (large models), then every fuzz target under ASan for SECONDS (default 120) each.
-fuzz_seconds=${1:-120}
+# DISABLED_* (large models), kernels and sub-layers under ASan and UBSan, then every fuzz target for SECONDS (default 180) each.
+fuzz_seconds=${1:-180}
 failed_rounds=""
 build release
 run_tests build "*" || failed_rounds="tests"
@@ -13,6 +13,13 @@ for binary in build/tests/test_*; do
   "$binary" --gtest_list_tests | grep -q '^  DISABLED_' || continue
   say "long tests of $(basename "$binary")"
   "$binary" --gtest_also_run_disabled_tests --gtest_filter='*.DISABLED_*' --gtest_brief=1 || failed_rounds="$failed_rounds $(basename "$binary")"
+done
+
+say "kernels and sub-layers under AddressSanitizer and UndefinedBehaviorSanitizer (builds everything once more)"
+build asan test_kernels test_ops
+for name in test_kernels test_ops; do
+  # libtorch keeps what it allocates at start; leaks of our own are what the tests of the allocator are for.
+  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 "build-asan/tests/$name" --gtest_brief=1 || failed_rounds="$failed_rounds asan-$name"
 done
 
 bash tools/fuzz.sh "$fuzz_seconds" || failed_rounds="$failed_rounds fuzz"
