@@ -16,7 +16,7 @@ struct ModelAnswerOptions {
   fs::path model;                          // model folder, with its tokenizer
   at::ScalarType dtype = at::kFloat;       // what is computed in
   bool plain = false;                      // the plain-text form of the questions, for models that only continue text
-  ChatOptions chat;
+  ChatOptions chat = {};
   int64_t max_batch = 32;
   int64_t max_new_tokens = 0;              // 0: as the suite says
 };
