@@ -4,12 +4,11 @@
 #include <cstdio>
 #include <memory>
 
+#include "app/bench.h"
 #include "app/commands.h"
 #include "train/benchmark.h"
 
 namespace temper {
-
-void add_bench_tokenizer(CLI::App& bench, Action& action);  // bench_tokenizer.cpp
 
 namespace {
 
@@ -19,8 +18,10 @@ struct BenchTrainArguments {
   bool json = false;
 };
 
-void print_shares(const TrainBenchmark& result) {
-  const TimeShares shares = time_shares(result.profile);
+}  // namespace
+
+void print_shares(const Profile::Rows& profile) {
+  const TimeShares shares = time_shares(profile);
   const auto line = [](const char* title, const std::map<std::string, double>& named) {
     std::string text;
     for (const auto& [name, share] : named) text += fmt::format("{}{} {:.1f} %", text.empty() ? "" : ", ", name, 100 * share);
@@ -30,7 +31,7 @@ void print_shares(const TrainBenchmark& result) {
   line("by kind", shares.kinds);
   std::vector<std::pair<double, std::string>> rows;
   double total = 0;
-  for (const auto& [place, seconds] : result.profile) {
+  for (const auto& [place, seconds] : profile) {
     rows.emplace_back(seconds, place.first + " / " + place.second);
     total += seconds;
   }
@@ -38,6 +39,8 @@ void print_shares(const TrainBenchmark& result) {
   for (const auto& [seconds, name] : rows)
     if (seconds > 0.005 * total) fmt::print("  {:5.1f} %  {}\n", 100 * seconds / total, name);
 }
+
+namespace {
 
 int bench_train(BenchTrainArguments& arguments) {
   arguments.options.dtype = arguments.dtype == "float32" ? at::kFloat : at::kBFloat16;
@@ -52,7 +55,7 @@ int bench_train(BenchTrainArguments& arguments) {
              result.flops_per_token / 1e9);
   fmt::print("{:.2f} GiB resident at most, {} parameters; loss {:.4f} -> {:.4f}\n", static_cast<double>(result.rss_bytes) / (1 << 30), result.n_parameters,
              result.losses.front(), result.losses.back());
-  print_shares(result);
+  print_shares(result.profile);
   return 0;
 }
 
@@ -80,6 +83,7 @@ void add_bench_command(CLI::App& app, Action& action) {
   CLI::App* bench = app.add_subcommand("bench", "measure this machine");
   bench->require_subcommand(1);
   add_bench_train(*bench, action);
+  add_bench_generate(*bench, action);
   add_bench_tokenizer(*bench, action);
 }
 

@@ -7,7 +7,7 @@
 #include <iostream>
 #include <memory>
 
-#include "app/commands.h"
+#include "app/bench.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/json.h"

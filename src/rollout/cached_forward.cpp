@@ -1,5 +1,7 @@
 #include "rollout/cached_forward.h"
 
+#include "tensor/profile.h"
+
 namespace temper {
 
 struct CachedForward::Step {
@@ -80,11 +82,16 @@ Tensor CachedForward::logits(KvCache& cache, const std::vector<SlotTokens>& chun
   Tensor streams = model_.embed(step.plan.token_ids);                                          // [T, M, D]
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const BlockWeights& block = blocks_[i];
-    SiteSaved attn = enter_site(streams, block.attn_site, config);
-    streams = leave_site(attn, attention(attn.u, block, cache.layer(static_cast<int64_t>(i)), step));
+    {
+      const ProfilePart part("attention");
+      SiteSaved attn = enter_site(streams, block.attn_site, config);
+      streams = leave_site(attn, attention(attn.u, block, cache.layer(static_cast<int64_t>(i)), step));
+    }
+    const ProfilePart part("ffn");
     SiteSaved ffn = enter_site(streams, block.ffn_site, config);
     streams = leave_site(ffn, moe_ffn(ffn.u, step.plan.token_ids, block.ffn, block.ffn_config, model_.dispatcher()).out);
   }
+  const ProfilePart part("head");
   if (of == LogitsOf::kLastToken) streams = streams.index_select(0, step.plan.last_tokens);
   return model_.logits(model_.final_hidden(streams));
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "tensor/profile.h"
 
 namespace temper {
 namespace {
@@ -96,6 +97,7 @@ std::vector<Candidate> candidates(std::span<const float> logits, const SamplingC
 }
 
 Sample sample_token(std::span<const float> logits, const SamplingConfig& config, uint64_t request, uint64_t position) {
+  const ProfilePart part("sampling");
   const std::vector<Candidate> kept = keep(logits, config);
   int64_t id = kept.front().id;
   if (kept.size() > 1) {

@@ -40,7 +40,7 @@ class CachingAllocator final : public c10::Allocator {
 
   AllocatorStats stats() {
     const std::lock_guard lock(mutex_);
-    return {in_use_, peak_, cached_};
+    return {in_use_, peak_, cached_, n_allocations_};
   }
   void reset_peak() {
     const std::lock_guard lock(mutex_);
@@ -73,6 +73,7 @@ class CachingAllocator final : public c10::Allocator {
     }
     size_of_[block] = size;
     in_use_ += size;
+    ++n_allocations_;
     peak_ = std::max(peak_, in_use_);
     return block;
   }
@@ -109,7 +110,7 @@ class CachingAllocator final : public c10::Allocator {
   std::mutex mutex_;
   std::unordered_map<size_t, std::vector<void*>> free_;
   std::unordered_map<void*, size_t> size_of_;
-  size_t in_use_ = 0, peak_ = 0, cached_ = 0;
+  size_t in_use_ = 0, peak_ = 0, cached_ = 0, n_allocations_ = 0;
 };
 
 }  // namespace

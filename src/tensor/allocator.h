@@ -10,6 +10,7 @@ struct AllocatorStats {
   size_t in_use_bytes;   // handed out now
   size_t peak_bytes;     // most ever handed out at once (since reset_allocator_peak)
   size_t cached_bytes;   // freed by tensors, kept here
+  size_t n_allocations;  // blocks handed out so far
 };
 
 /// Makes it libtorch's CPU allocator.  Call once, before the first tensor.

@@ -24,5 +24,12 @@ TEST(CachingAllocator, CountsWhatIsInUseAndItsPeak) {
   EXPECT_GE(allocator_stats().peak_bytes, before + (12 << 20));
 }
 
+TEST(CachingAllocator, CountsBlocksAndNothingForViewsOfThem) {
+  const size_t before = allocator_stats().n_allocations;
+  const at::Tensor a = at::empty({8, 2}, at::kFloat), b = at::empty({3}, at::kFloat);
+  const at::Tensor row = a[1];
+  EXPECT_EQ(allocator_stats().n_allocations, before + 2);
+}
+
 }  // namespace
 }  // namespace temper

@@ -1,0 +1,15 @@
+#pragma once
+// The measurements of `temper bench`.
+
+#include "app/commands.h"
+#include "tensor/profile.h"
+
+namespace temper {
+
+void add_bench_generate(CLI::App& bench, Action& action);   // bench_generate.cpp
+void add_bench_tokenizer(CLI::App& bench, Action& action);  // bench_tokenizer.cpp
+
+/// Where the time went, on standard output: by part, by kind, and every place with more than half a percent.
+void print_shares(const Profile::Rows& profile);
+
+}  // namespace temper

@@ -1,0 +1,61 @@
+// temper bench generate: batched greedy generation with a random model.
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "app/bench.h"
+#include "rollout/generation_benchmark.h"
+#include "train/benchmark.h"
+
+namespace temper {
+namespace {
+
+struct Options {
+  std::string model_config, dtype = "bf16";
+  GenerationBenchmarkOptions benchmark;
+  bool json = false;
+};
+
+Json to_json(const GenerationBenchmark& r) {
+  const TimeShares shares = time_shares(r.profile);
+  return {{"prefill_tok_s", r.prefill_tokens_per_second},
+          {"decode_tok_s", r.decode_tokens_per_second},
+          {"step_s", r.step_seconds},
+          {"allocations_per_token", r.allocations_per_token},
+          {"rss_gib", static_cast<double>(r.rss_bytes) / (1024.0 * 1024.0 * 1024.0)},
+          {"decode_time_by_part", shares.parts},
+          {"decode_time_by_kind", shares.kinds}};
+}
+
+int bench(Options& options) {
+  options.benchmark.dtype = options.dtype == "float32" ? at::kFloat : at::kBFloat16;
+  const GenerationBenchmark result = benchmark_generation(read_model_config(options.model_config), options.benchmark);
+  if (options.json) {
+    fmt::print("{}\n", to_json(result).dump());
+    return 0;
+  }
+  fmt::print("prefill {:.0f} tokens/s, decode {:.0f} tokens/s ({:.3f} ms a step)\n", result.prefill_tokens_per_second, result.decode_tokens_per_second, 1e3 * result.step_seconds);
+  fmt::print("{:.2f} allocations a token, {:.2f} GiB resident at most\n", result.allocations_per_token, static_cast<double>(result.rss_bytes) / (1 << 30));
+  print_shares(result.profile);
+  return 0;
+}
+
+}  // namespace
+
+void add_bench_generate(CLI::App& bench_command, Action& action) {
+  CLI::App* command = bench_command.add_subcommand("generate", "greedy generation for a batch of random prompts, by a random model");
+  const auto options = std::make_shared<Options>();
+  GenerationBenchmarkOptions& o = options->benchmark;
+  command->add_option("--model-config", options->model_config, "config.json of the model, or its folder")->required();
+  command->add_option("--prompt", o.prompt_length, "tokens of each prompt")->check(CLI::Range(1, 1 << 24))->capture_default_str();
+  command->add_option("--batch", o.batch, "prompts")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  command->add_option("--new", o.new_tokens, "tokens of each answer")->check(CLI::Range(2, 1 << 24))->capture_default_str();
+  command->add_option("--repeats", o.repeats, "timed passes; the best counts")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  command->add_option("--dtype", options->dtype, "in which the model computes")->check(CLI::IsMember({"bf16", "bfloat16", "float32"}))->capture_default_str();
+  command->add_flag("--json", options->json, "print one JSON object");
+  command->footer("Example:\n  temper bench generate --model-config configs/model/v4_12m.json --batch 8 --prompt 128 --new 128 --dtype bf16 --json");
+  command->callback([&action, options] { action = [options] { return bench(*options); }; });
+}
+
+}  // namespace temper
