@@ -19,7 +19,8 @@ void add_generation_options(CLI::App& command, GenerationOptions& options) {
 }
 
 Generator::Generator(const GenerationOptions& options)
-    : options_(options), loaded_(load_model(options.model, {.compute_dtype = parse_dtype(options.dtype), .mtp = false})), tokenizer_(Tokenizer::load(options.tokenizer.empty() ? options.model : options.tokenizer)) {
+    : options_(options), loaded_(load_model(options.model, {.compute_dtype = parse_dtype(options.dtype), .mtp = false})),
+      tokenizer_(load_matching_tokenizer(options.tokenizer.empty() ? options.model : options.tokenizer, loaded_.weights.config().vocab_size)) {
   check_sampling(options.sampling(), "command line");
   engine_ = std::make_unique<Engine>(loaded_.weights, tokenizer_, EngineConfig{.max_batch = options.max_batch, .fp4_indexer = options.fp4_indexer});
 }

@@ -283,4 +283,10 @@ void check_matches(const Tokenizer& tokenizer, int64_t vocab_size, const std::st
                .fix = "use the tokenizer that belongs to this model"});
 }
 
+Tokenizer load_matching_tokenizer(const fs::path& path, int64_t vocab_size) {
+  Tokenizer tokenizer = Tokenizer::load(path);
+  check_matches(tokenizer, vocab_size, path.string());
+  return tokenizer;
+}
+
 }  // namespace temper

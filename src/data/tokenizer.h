@@ -96,5 +96,7 @@ class StreamDecoder {
 
 /// Error{kCheckpoint} unless a model with `vocab_size` rows has one for every token.
 void check_matches(const Tokenizer& tokenizer, int64_t vocab_size, const std::string& where);
+/// Tokenizer::load, and check_matches with its path.
+Tokenizer load_matching_tokenizer(const fs::path& path, int64_t vocab_size);
 
 }  // namespace temper

@@ -21,7 +21,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 AnsweringModel::AnsweringModel(const ModelAnswerOptions& options)
     : options_(options),
       loaded_(load_model(options.model, {.compute_dtype = options.dtype, .mtp = false})),
-      tokenizer_(Tokenizer::load(options.model)),
+      tokenizer_(load_matching_tokenizer(options.model, loaded_.weights.config().vocab_size)),
       engine_(loaded_.weights, tokenizer_, {.max_batch = options.max_batch}) {}
 
 Request AnsweringModel::request(const Question& question, const AnswerSettings& settings, uint64_t index) const {

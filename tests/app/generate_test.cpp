@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <sstream>
 
+#include "data/bpe_trainer.h"
 #include "data/chat_encoding.h"
 #include "model/deepseek_v4/init.h"
 #include "support/tiny_model.h"
@@ -72,6 +73,18 @@ TEST(GenerateCommand, IsRepeatableAndFollowsTheSeed) {
   const auto answers = [&](const std::string& seed, const std::string& batch) { return f.generate(prompts, {"--temperature", "1", "--seed", seed, "--batch", batch}); };
   EXPECT_EQ(answers("1", "8"), answers("1", "1"));
   EXPECT_NE(answers("1", "8"), answers("2", "8"));
+}
+
+TEST(GenerateCommand, ATokenizerOfAnotherModelIsAnErrorThatNamesIt) {
+  const ModelFolder f;
+  BpeTrainer trainer;
+  trainer.add(read_file(f.folder / "stories.txt"));
+  write_tokenizer(trainer.train(300), f.folder / "larger");
+  write_file_atomic(f.folder / "prompts.jsonl", "{\"prompt\": \"once\"}\n");
+  const test::ProgramResult result = test::run_program({"generate", "--model", f.model, "--tokenizer", f.folder / "larger", "--prompts", f.folder / "prompts.jsonl", "--out", f.folder / "out.jsonl"});
+  EXPECT_EQ(result.exit_code, 4);
+  EXPECT_NE(result.output.find("the tokenizer has ids up to 299, the model has rows for 288 tokens\n  where: " + (f.folder / "larger").string()), std::string::npos) << result.output;
+  EXPECT_FALSE(fs::exists(f.folder / "out.jsonl"));
 }
 
 TEST(GenerateCommand, RefusesRowsItCannotRead) {

@@ -9,6 +9,7 @@
 #include "checkpoint/training_checkpoint.h"
 #include "kernels/quant.h"
 #include "support/expect_error.h"
+#include "support/interrupt_request.h"
 #include "support/temp_folder.h"
 #include "support/tensors.h"
 #include "support/tiny_model.h"
@@ -168,6 +169,17 @@ TEST(Export, AFullDiskAtAnyMomentLeavesNothingBehind) {
     EXPECT_FALSE(fs::exists(folder / "b"));
     EXPECT_FALSE(fs::exists(folder / "b.partial"));
   }
+}
+
+TEST(Export, CtrlCLeavesNothingBehind) {
+  const TempFolder folder;
+  write_model_folder(folder / "a", tiny_config(), random_stored_tensors(tiny_config()));
+  {
+    const InterruptRequest request;
+    EXPECT_THROW(run_export(folder / "a", folder / "b", ExportDtype::kBf16), Interrupted);
+  }
+  EXPECT_FALSE(fs::exists(folder / "b"));
+  EXPECT_FALSE(fs::exists(folder / "b.partial"));
 }
 
 // A model of large matrices: the tensors in memory at once stay far below it.  (tools/test-all.sh does it with 2 GB and
