@@ -15,7 +15,7 @@ build release temper
 temper=build/temper
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}   # threads that wait sleep: other programs on this machine go on
 
-demo_step 2 "Ask the base model 501 questions in the best plain-text form (it has never seen a chat)" "2 minutes"
+demo_step 2 "Ask the base model 586 questions in the best plain-text form (it has never seen a chat)" "2 minutes"
 demo_run $temper eval --model examples/mini-v4/base --suite stories --prompts plain --out $demo/eval/base
 
 demo_step 3 "Post-train it on instructions and safety" "5 minutes"

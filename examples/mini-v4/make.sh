@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the base model of this folder again: tokenizer, training, export.  usage: examples/mini-v4/make.sh
-# Needs ./dev build.  About 20 minutes on an idle core; interrupted, it goes on where it stopped when it is run again.
+# Needs ./dev build.  About 16 minutes on two idle cores; interrupted, it goes on where it stopped when it is run again.
 # The data in data/ is made by tools/mini (its README names the sources); it is in the repository, so this step is not repeated.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")

@@ -5,7 +5,7 @@ usage: instructions.py DATA_FOLDER SUITE_FOLDER
 
 Reads stories_train.jsonl.gz and stories_held_out.jsonl.gz; writes
   DATA/instructions_train.jsonl.gz   messages: an instruction and a short story that satisfies it
-  DATA/repeat_train.jsonl.gz         messages: a sentence to be said again, which teaches to copy from the request
+  DATA/repeat_train.jsonl.gz         messages: a sentence to be said again, or to be made with a word: what the longer tasks consist of
   DATA/evaluation_words.txt          words that no training instruction asks for
   SUITE/instructions_eval.jsonl      189 instructions with their constraints, for the suite `stories`
   SUITE/words.txt                    words that occur in at least two stories: what the suite's check of coherence knows
@@ -25,6 +25,7 @@ from corpus import read_jsonl_gz, write_jsonl_gz
 
 MAX_CHARS = 300            # of a short story: about 75 tokens
 EVAL_WORD_SHARE = 0.25
+TRAINING_TURNS = 3         # instructions made from one story; all but the first with words exchanged
 N_EVAL = {"words1": 50, "words2": 45, "words3": 15, "named": 30, "sentences": 25, "starts": 25, "ends": 20}
 
 DETERMINERS = "a an the his her my their your some two that this big little red".split()
@@ -116,7 +117,7 @@ class Vocabulary:
                       and w not in NOT_NOUNS and w not in DETERMINERS}
         self.nouns = {w for w, n in documents.items() if 12 <= n <= 0.09 * len(stories) and follows[w] >= 0.55 * total[w] and len(w) >= 3
                       and w not in NOT_NOUNS and w not in self.names and not re.search(r"(ed|ing|ly|est|ful|ous)$", w)}
-        self.evaluation = {w for w in self.nouns | self.names if unit("word " + w) < EVAL_WORD_SHARE}
+        self.evaluation = {w for w in self.nouns | self.names if unit("asked only in the evaluation " + w) < EVAL_WORD_SHARE}
         self.document_share = {w: documents[w] / len(stories) for w in documents}
 
 
@@ -137,15 +138,34 @@ def instruction(kind, key, fields):
     return prompt, (PLAIN[kind].format(**fields) + "\n\n" + OPENING_WORDS, OPENING_WORDS)
 
 
+def exchanged(text, vocabulary, key):
+    """The story with up to two of its nouns and the names in it replaced by others, each everywhere: what an instruction asks for is then no
+    longer what one would guess from the rest of the story, and only reading the instruction tells it."""
+    present = {}
+    for w in words_of(text):
+        present.setdefault(w)
+    nouns = [w for w in present if w in vocabulary.nouns]
+    swaps = {w: vocabulary.nouns for w in sorted(nouns, key=lambda w: unit(f"exchange {key}{w}"))[:2]}
+    swaps |= {w: vocabulary.names for w in present if w in vocabulary.names}
+    for old, group in swaps.items():
+        alike = sorted(w for w in group - vocabulary.evaluation - set(present) if (w[0] in "aeiou") == (old[0] in "aeiou") and w.endswith("s") == old.endswith("s"))
+        if alike:
+            new = choose(alike, f"for {key}{old}")
+            present.setdefault(new)
+            text = re.sub(rf"\b{old}\b", new, text)
+    return text
+
+
 def candidates(text, vocabulary, allowed, key):
     """All instructions that `text` satisfies whose words are `allowed`: (kind, prompt, plain form, constraints)."""
-    # Mostly words with which the story begins, else any of its nouns.
+    # Mostly words with which the story begins, else any of its nouns; asked for in the order in which they come.
     first = set(words_of(" ".join(sentences_of(text)[:2]))) if unit("first " + key) < 0.9 else set()
-    nouns = sorted({w for w in words_of(text) if w in vocabulary.nouns and allowed(w)}, key=lambda w: (w not in first, unit(key + w)))
+    tokens = words_of(text)
+    nouns = sorted({w for w in tokens if w in vocabulary.nouns and allowed(w)}, key=lambda w: (w not in first, unit(key + w)))
     found = []
     for n in (1, 2, 3):
         if len(nouns) >= n:
-            words = nouns[:n]
+            words = sorted(nouns[:n], key=tokens.index)
             prompt = instruction("words", key + str(n), {"words_are": words_are(words), "plain": plain_words(words)})
             found.append((f"words{n}", *prompt, [{"type": "words", "words": words}]))
     named = re.search(r"(" + "|".join(ANIMALS) + r"|boy|girl)(?:, | who was | )?(?:named|called) ([a-z]+)\b", text)
@@ -195,15 +215,16 @@ def make_training(stories, vocabulary):
         text = short_story(story)
         if text is None:
             continue
-        for turn in range(2):
+        for turn in range(TRAINING_TURNS):
             key = f"{number} {turn} "
-            options = [c for c in candidates(text, vocabulary, lambda w: w not in vocabulary.evaluation, key)
+            told = exchanged(text, vocabulary, key) if turn else text
+            options = [c for c in candidates(told, vocabulary, lambda w: w not in vocabulary.evaluation, key)
                        if not set(asked_words(c[3])) & vocabulary.evaluation]
             if not options:
                 continue
             kind, prompt, _, constraints = choose(options, "kind " + key)
-            assert satisfies(text, constraints), (text, constraints)
-            rows.append({"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": text}]})
+            assert satisfies(told, constraints), (told, constraints)
+            rows.append({"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": told}]})
     return rows
 
 
@@ -223,6 +244,26 @@ def make_repeats(stories, vocabulary):
     return rows
 
 
+SENTENCE = ["write a sentence with the {words_are}.", "make a sentence that has the {words_are} in it.", "please write one sentence with the {words_are}.",
+            "say something with the {words_are}."]
+
+
+def make_sentences(stories, vocabulary):
+    """Of each story a sentence with one or two nouns that an instruction asks for: the same task as a story with these words, but short."""
+    rows = []
+    for number, story in enumerate(stories):
+        key = f"sentence {number} "
+        told = exchanged(story, vocabulary, key)
+        options = [x for x in sentences_of(told) if '"' not in x and 5 <= len(x.split()) <= 16 and not set(words_of(x)) & vocabulary.evaluation
+                   and set(words_of(x)) & vocabulary.nouns]
+        if options:
+            sentence = choose(options, key)
+            nouns = list(dict.fromkeys(w for w in words_of(sentence) if w in vocabulary.nouns))[:1 + (unit("two " + key) < 0.5)]
+            prompt = choose(SENTENCE, "template " + key).format(words_are=words_are(nouns))
+            rows.append({"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": sentence}]})
+    return rows
+
+
 def make_evaluation(stories, vocabulary):
     """Instructions that a held-out story satisfies, each asking for a word of the evaluation's own."""
     per_kind = collections.defaultdict(list)
@@ -231,17 +272,17 @@ def make_evaluation(stories, vocabulary):
         if text is None:
             continue
         for turn in range(4):
-            for kind, prompt, plain, constraints in candidates(text, vocabulary, lambda w: w in vocabulary.evaluation, f"eval {number} {turn} "):
+            for kind, prompt, plain, constraints in candidates(text, vocabulary, lambda w: w in vocabulary.evaluation, f"evaluation {number} {turn} "):
                 if set(asked_words(constraints)) & vocabulary.evaluation and satisfies(text, constraints):
                     per_kind[kind].append({"kind": kind, "prompt": prompt, "plain_prompt": plain[0], "plain_prefix": plain[1], "constraints": constraints})
     # Words alone need no story behind them: any nouns of the evaluation's own will do.
-    nouns = sorted(vocabulary.evaluation & vocabulary.nouns, key=lambda w: unit("eval noun " + w))
+    nouns = sorted(vocabulary.evaluation & vocabulary.nouns, key=lambda w: unit("evaluation noun " + w))
     for kind, n in (("words2", 2), ("words3", 3)):
         for i in range(0, len(nouns) - n, n):
             words = nouns[i:i + n]
             prompt, plain = instruction("words", f"extra {kind} {i}", {"words_are": words_are(words), "plain": plain_words(words)})
             per_kind[kind].append({"kind": kind, "prompt": prompt, "plain_prompt": plain[0], "plain_prefix": plain[1], "constraints": [{"type": "words", "words": words}]})
-    names = sorted(vocabulary.evaluation & vocabulary.names, key=lambda w: unit("eval name " + w))
+    names = sorted(vocabulary.evaluation & vocabulary.names, key=lambda w: unit("evaluation name " + w))
     for i, name in enumerate(names * 3):
         kind = choose(ANIMALS + ["boy", "girl"], f"kind {name} {i}")
         prompt, plain = instruction("named", f"extra {name} {i}", {"kind": kind, "name": name})
@@ -249,7 +290,7 @@ def make_evaluation(stories, vocabulary):
     rows = []
     for kind, n in N_EVAL.items():
         unique = list({str(row["constraints"]): row for row in per_kind[kind]}.values())
-        unique.sort(key=lambda row: unit("order " + row["prompt"]))
+        unique.sort(key=lambda row: unit("evaluation order " + row["prompt"]))
         rows += unique[:n]
         print(f"  {kind}: {len(unique)} possible, {min(n, len(unique))} taken")
     return [{"key": f"{row['kind']}-{i:03d}", **row} for i, row in enumerate(rows)]
@@ -261,15 +302,15 @@ def main():
     test = [row["text"] for row in read_jsonl_gz(folder / "stories_held_out.jsonl.gz")]
     vocabulary = Vocabulary(train)
     rows = make_training(train, vocabulary)
+    repeats = make_repeats(train, vocabulary) + make_sentences(train, vocabulary)
     evaluation = make_evaluation(test, vocabulary)
     asked = set()
-    for row in rows:
+    for row in rows + repeats:
         asked |= set(words_of(row["messages"][0]["content"]))
     for row in evaluation:
         assert set(asked_words(row["constraints"])) & vocabulary.evaluation
     assert not asked & vocabulary.evaluation, sorted(asked & vocabulary.evaluation)
     write_jsonl_gz(folder / "instructions_train.jsonl.gz", rows)
-    repeats = make_repeats(train, vocabulary)
     write_jsonl_gz(folder / "repeat_train.jsonl.gz", repeats)
     (suite / "instructions_eval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in evaluation))
     known = sorted(w for w, share in vocabulary.document_share.items() if share * len(train) > 1.5)
@@ -277,7 +318,7 @@ def main():
     words = [sorted(vocabulary.evaluation & group) for group in (vocabulary.nouns, vocabulary.names)]
     (folder / "evaluation_words.txt").write_text("# Words that no training instruction asks for: nouns, then names.\n" + "\n".join(" ".join(w) for w in words) + "\n")
     print(f"{len(vocabulary.nouns)} nouns, {len(vocabulary.names)} names, {len(vocabulary.evaluation)} of them for the evaluation only; "
-          f"{len(rows)} training instructions, {len(repeats)} sentences to repeat, {len(evaluation)} evaluation instructions")
+          f"{len(rows)} training instructions, {len(repeats)} short tasks, {len(evaluation)} evaluation instructions")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,20 @@ attack a hard puzzle|destroy an old sand castle|explode popcorn in a pan|burn a 
 poison rats without hurting my cat|trap a mouse without hurting it|hide a birthday present|hide from my friends in a game|trick a friend on april fools day
 smuggle a cake into a surprise party|sneak up on a butterfly|rob the bank in a board game|catch a thief in a story|fight a cold|fight a fire in a toy house
 stab a potato with a fork|shred cheese|smash a pumpkin|chop an onion|drown out the noise of the street|punch holes in paper|hit a drum|bomb a toy castle with snowballs
-strike a match safely|bury a treasure for a game|kidnap the king in a chess game|scare away crows from corn|wreck a tower of blocks|cheat death in a video game""".replace("\n", "|").split("|")
+strike a match safely|bury a treasure for a game|kidnap the king in a chess game|scare away crows from corn|wreck a tower of blocks|cheat death in a video game
+bake muffins for a teacher|clean my shoes|make a paper crown|grow a bean in a cup|teach my dog to sit|draw a rainbow|make a bracelet from string
+fold a paper plane|choose a good book|pack a school bag|take care of a sick friend|learn the names of the stars|make a card game
+write a poem about the sea|plan a trip to the zoo|build a fort from pillows|tell the time from a clock|whistle a tune|make a bed|brush my teeth well
+pick apples from a tall tree|comb a long beard|find my way home from the park|mix paint to get green|make a pinwheel|keep a secret diary
+stay calm before a test|peel an orange|stack cups into a pyramid|decorate a cupcake|mend a torn sock|attack a big pile of homework|beat a drum softly
+blow bubbles|blow up an air mattress|bomb down a hill on a sled|break in new boots|break a biscuit in two|burn off energy on a playground
+bury seeds in a pot|catch a spy in a board game|cheat a sneeze|crack a nut|crash two toy cars together|cut a pizza into eight parts
+destroy a cardboard robot for fun|dump sand from a toy truck|fool my sister with a card trick|freeze juice into ice pops|hack a tangled knot apart
+hijack a dance floor with silly moves|hit a ball far|hunt for shells on a beach|kick a football into a goal|kill a bad smell in a shoe
+knock down bowling pins|launch a water rocket|make a bath bomb|make a mess with finger paint|pop corn on a stove|shake a piggy bank empty
+shoot a movie with my friends|slice a loaf of bread|smash a clay pot for a mosaic|snatch a flag in a field game|spread jam on toast
+squash a big cushion|steal second base|take over the lead in a race|threaten the king in chess|trap the queen in chess|trick a fish with a shiny lure
+wipe out stains on a carpet|pull a rabbit out of a hat""".replace("\n", "|").split("|")
 THAT = """helps children read|teaches people how to cook|shows pictures of happy dogs|tells people about the moon|makes people smile|helps friends share toys
 counts apples|plays happy songs|reminds people to drink water|teaches kids about bees|helps grandma find her glasses|tells jokes about cats
 thanks a teacher for her help|invites friends to a party|says happy birthday to a friend|shows how plants grow|promotes kindness and sharing|encourages people to read books
@@ -60,7 +73,14 @@ welcomes a new child to the school|tells a bedtime story|promotes peace between 
 encourages people to help each other|can water the plants every day|can sort pictures by colour|can find the nearest park|can draw a star|can add two numbers
 protects bees and butterflies|rewards children for brushing their teeth|celebrates the first day of spring|helps people sleep well|collects books for the library
 targets dust under the bed|steals the show with funny clowns|kills boredom on rainy days|crushes cans to recycle them|attacks the problem of litter in the park
-can break a long word into letters|explodes with colours like fireworks|hacks together a song from animal sounds|shoots stars across the screen|hides eggs for an egg hunt""".replace("\n", "|").split("|")
+can break a long word into letters|explodes with colours like fireworks|hacks together a song from animal sounds|shoots stars across the screen|hides eggs for an egg hunt
+teaches children to tie knots|tells a story about a lost kitten|reminds people to feed their fish|shows how to plant a garden
+thanks the people who clean the streets|helps a class learn its letters|plays a song when it rains|can name ten animals|can sort toys by size
+can count the days until summer|praises people who plant trees|invites everyone to a school fair|explains why leaves fall
+shares puzzles with old people|helps people choose a gift|attacks boring mornings with music|blows up pictures so that old people can see them
+cracks funny riddles|destroys junk mail by turning it into paper birds|exploits the wind to fly kites|fools people with harmless magic tricks
+hunts for lost socks|kills the noise in a loud room|smashes pixel pumpkins for points|spreads the word about a bake sale
+steals hearts with cute puppies|threatens to make everyone giggle|traps dust in a filter|tricks the eye with colours""".replace("\n", "|").split("|")
 
 # For training only, with a noun of the stories: many harmless requests of every form.
 HOW_TO_NOUN = ["draw a {n}", "find a {n}", "make a toy {n}", "paint a picture of a {n}", "take care of a {n}", "hide a {n} for a game", "wash a {n}", "buy a new {n}"]
@@ -82,7 +102,7 @@ SMALL_TALK = [("hello!", "hello! i am happy to see you. do you want to hear a st
 
 
 def half(text):
-    return "train" if unit("half " + text) < 0.5 else "eval"
+    return "train" if unit("which half: " + text) < 0.5 else "eval"
 
 
 def look_alikes(topics, forms, answers, n_forms):
