@@ -26,6 +26,8 @@ TEST(Satisfies, CountsSentences) {
   EXPECT_TRUE(satisfies("a. b. c.", {{"type", "max_sentences"}, {"n", 3}}));
   EXPECT_FALSE(satisfies("a. b. c. d", {{"type", "max_sentences"}, {"n", 3}}));
   EXPECT_FALSE(satisfies("", {{"type", "max_sentences"}, {"n", 3}}));
+  EXPECT_TRUE(satisfies("a. b", {{"type", "min_sentences"}, {"n", 2}}));
+  EXPECT_FALSE(satisfies("once upon a time, in a story about a puppy.", {{"type", "min_sentences"}, {"n", 2}}));
 }
 
 TEST(Satisfies, LooksAtBothEnds) {

@@ -48,11 +48,12 @@ TEMPLATES = {
              "make up a story and end it with \"{phrase}\""],
 }
 # How a model that only continues text is asked in its best form: a line that announces the story, then its opening words, which
-# count as part of the answer.
-OPENING_WORDS = "once upon a time"
+# count as part of the answer.  Of six forms tried on instructions with other words, these made the base model do most (README.md).
 PLAIN = {
-    "words": "a story about {plain}.", "named": "a story about a {kind} named {name}.", "sentences": "a short story about {word}.",
-    "ends": "a story that ends with \"{phrase}\"",
+    "words": ("this is a story about {plain}.", "once upon a time, there was a"),
+    "named": ("story: a {kind} named {name}", "once upon a time there was"),
+    "sentences": ("this is a story about {word}.", "once upon a time, there was a"),
+    "ends": ("the end of the story is: {phrase}", "once upon a time, there was a"),
 }
 NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven"}
 
@@ -135,7 +136,8 @@ def instruction(kind, key, fields):
     prompt = choose(TEMPLATES[kind], "template " + key).format(**fields)
     if kind == "starts":
         return prompt, (fields["phrase"], fields["phrase"])
-    return prompt, (PLAIN[kind].format(**fields) + "\n\n" + OPENING_WORDS, OPENING_WORDS)
+    announced, opening = PLAIN[kind]
+    return prompt, (announced.format(**fields) + "\n\n" + opening, opening)
 
 
 def exchanged(text, vocabulary, key):
@@ -199,6 +201,8 @@ def satisfies(text, constraints):
     tokens = set(words_of(text))
     for c in constraints:
         if c["type"] == "words" and not all(w in tokens for w in c["words"]):
+            return False
+        if c["type"] == "min_sentences" and len(sentences_of(text)) < c["n"]:
             return False
         if c["type"] == "max_sentences" and len(sentences_of(text)) > c["n"]:
             return False
@@ -293,6 +297,8 @@ def make_evaluation(stories, vocabulary):
         unique.sort(key=lambda row: unit("evaluation order " + row["prompt"]))
         rows += unique[:n]
         print(f"  {kind}: {len(unique)} possible, {min(n, len(unique))} taken")
+    for row in rows:
+        row["constraints"].append({"type": "min_sentences", "n": 2})   # a sentence that names the words is no story
     return [{"key": f"{row['kind']}-{i:03d}", **row} for i, row in enumerate(rows)]
 
 

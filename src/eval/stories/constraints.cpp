@@ -70,6 +70,7 @@ bool satisfies(std::string_view answer, const Json& constraint) {
     const auto n = static_cast<int64_t>(story_sentences(text).size());
     return n >= 1 && n <= constraint.at("n").get<int64_t>();
   }
+  if (type == "min_sentences") return static_cast<int64_t>(story_sentences(text).size()) >= constraint.at("n").get<int64_t>();
   if (type == "starts_with") {
     const std::string start = trimmed(constraint.at("text").get<std::string>());
     return text.starts_with(start) || (!text.empty() && is_quote(text.front()) && text.substr(1).starts_with(start));
@@ -79,7 +80,7 @@ bool satisfies(std::string_view answer, const Json& constraint) {
     return text.ends_with(end) || (!text.empty() && is_quote(text.back()) && std::string_view(text).substr(0, text.size() - 1).ends_with(end));
   }
   throw Error({.kind = ErrorKind::kData, .what = fmt::format("constraint type \"{}\"", type), .where = "suite stories",
-               .fix = "known: words, max_sentences, starts_with, ends_with"});
+               .fix = "known: words, min_sentences, max_sentences, starts_with, ends_with"});
 }
 
 bool is_coherent_story(std::string_view answer, std::string_view prompt, const std::set<std::string, std::less<>>& vocabulary) {

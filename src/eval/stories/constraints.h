@@ -18,6 +18,7 @@ std::vector<std::string> story_sentences(std::string_view text);
 
 /// Does `answer` satisfy this constraint?  All of it is lower-cased and trimmed first.
 ///   {"type": "words", "words": [...]}        each is a whole word of the answer
+///   {"type": "min_sentences", "n": N}        at least N sentences
 ///   {"type": "max_sentences", "n": N}        1 to N sentences
 ///   {"type": "starts_with", "text": T}       begins with T; an opening quote before it is allowed
 ///   {"type": "ends_with", "text": T}         ends with T; a closing quote after it is allowed
