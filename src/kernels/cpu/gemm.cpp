@@ -4,76 +4,78 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
+
 #include "base/error.h"
 #include "kernels/cpu/parallel.h"
 
 namespace temper {
 namespace {
 
-struct PackTask {
+struct Task {
   size_t problem;
-  int64_t panel;
-};
-struct BlockTask {
-  size_t problem;
-  int64_t m_begin, m_end, first_panel, last_panel;
+  GemmTask place;
 };
 
-int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+int64_t divide_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit; }
 
-constexpr double kSmallFlops = 2e6;   // less work than this is not worth waking threads
+constexpr double kSmallFlops = 2e6;      // less work than this is not worth waking threads
+constexpr int64_t kFewRows = 128;        // tasks of fewer rows would spend their time on packing b
+
+// Cuts all problems into tasks.  Neighbouring tasks share their panels of b; with several threads there are some tasks for
+// each, so that one that is held up by other programs leaves them to the others.
+std::vector<Task> make_tasks(const std::vector<GemmProblem>& problems, const std::vector<GemmPlan>& plans, int64_t n_threads) {
+  int64_t n_chunks = 0;
+  for (const GemmPlan& plan : plans) n_chunks += divide_up(plan.panels, std::max<int64_t>(plan.chunk_panels, 1));
+  std::vector<Task> tasks;
+  for (size_t i = 0; i < problems.size(); ++i) {
+    const GemmProblem& p = problems[i];
+    const GemmPlan& plan = plans[i];
+    if (p.m == 0 || p.n == 0) continue;
+    const int64_t wanted = n_threads == 1 ? 1 : n_threads * (plan.packs_a ? 2 : 4);
+    const int64_t parts = divide_up(wanted, n_chunks);   // of each chunk
+    const int64_t row_parts = std::clamp<int64_t>(p.m / kFewRows, 1, parts), column_parts = plan.packs_a ? 1 : divide_up(parts, row_parts);
+    const int64_t rows = std::min(plan.task_rows, divide_up(divide_up(p.m, row_parts), kGemmTaskUnit) * kGemmTaskUnit);
+    const int64_t width = std::max<int64_t>(1, divide_up(plan.chunk_panels, column_parts));
+    for (int64_t panel = 0; panel < plan.panels; panel += width)
+      for (int64_t row = 0; row < p.m; row += rows)
+        tasks.push_back({i, {.m_begin = row, .m_end = std::min(row + rows, p.m), .first_panel = panel, .last_panel = std::min(panel + width, plan.panels), .packed = false}});
+  }
+  return tasks;
+}
 
 }  // namespace
 
 void gemm(const std::vector<GemmProblem>& problems) {
-  std::vector<GemmSizes> sizes(problems.size());
-  std::vector<int64_t> packed_offset(problems.size());
-  int64_t packed_bytes = 0, scratch_bytes = 0;
+  std::vector<GemmPlan> plans(problems.size());
+  int64_t workspace_bytes = 0;
   double flops = 0;
   for (size_t i = 0; i < problems.size(); ++i) {
     const GemmProblem& p = problems[i];
-    TEMPER_ISA_PICK(gemm_sizes)(p, sizes[i]);
-    packed_offset[i] = packed_bytes;
-    packed_bytes += round_up(sizes[i].panel_bytes * ((p.n + sizes[i].panel_columns - 1) / sizes[i].panel_columns), 64);
-    scratch_bytes = std::max(scratch_bytes, round_up(sizes[i].scratch_bytes, 64));
+    TEMPER_ISA_PICK(gemm_plan)(p, plans[i]);
+    workspace_bytes = std::max(workspace_bytes, plans[i].workspace_bytes);
     flops += 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
   }
   const int64_t n_threads = flops < kSmallFlops || at::in_parallel_region() ? 1 : at::get_num_threads();
+  const std::vector<Task> tasks = make_tasks(problems, plans, n_threads);
+  const int64_t n_tasks = static_cast<int64_t>(tasks.size()), workers = std::min(n_threads, n_tasks);
+  const Tensor workspace = at::empty({workers, workspace_bytes}, at::kByte);
+  char* const workspaces = static_cast<char*>(workspace.data_ptr());
 
-  std::vector<PackTask> packs;
-  std::vector<BlockTask> blocks;
-  for (size_t i = 0; i < problems.size(); ++i) {
-    const GemmProblem& p = problems[i];
-    if (p.m == 0 || p.n == 0) continue;
-    const int64_t panels = (p.n + sizes[i].panel_columns - 1) / sizes[i].panel_columns;
-    for (int64_t panel = 0; panel < panels; ++panel) packs.push_back({i, panel});
-    // Smaller blocks where one problem alone must keep all threads busy.
-    int64_t rows = kGemmBlockRows, width = kGemmBlockPanels;
-    const auto count = [&] { return ((p.m + rows - 1) / rows) * ((panels + width - 1) / width); };
-    while (problems.size() == 1 && count() < 4 * n_threads && (rows > 16 || width > 1)) (rows > 16 ? rows : width) /= 2;
-    for (int64_t panel = 0; panel < panels; panel += width)
-      for (int64_t row = 0; row < p.m; row += rows)
-        blocks.push_back({i, row, std::min(row + rows, p.m), panel, std::min(panel + width, panels)});
-  }
-  const Tensor packed = at::empty({packed_bytes}, at::kByte), scratch = at::empty({n_threads * scratch_bytes}, at::kByte);
-  char* const packed_data = static_cast<char*>(packed.data_ptr());
-  char* const scratch_data = static_cast<char*>(scratch.data_ptr());
-
-  const auto run = [&](int64_t n_tasks, const auto& body) {   // body(task, thread's number)
-    const int64_t parts = std::min(n_threads, n_tasks);
-    at::parallel_for(0, parts, 1, [&](int64_t first, int64_t last) {
-      for (int64_t part = first; part < last; ++part)
-        for (int64_t task = n_tasks * part / parts; task < n_tasks * (part + 1) / parts; ++task) body(task, part);
-    });
-  };
-  run(static_cast<int64_t>(packs.size()), [&](int64_t task, int64_t) {
-    const PackTask& t = packs[static_cast<size_t>(task)];
-    TEMPER_ISA_PICK(gemm_pack)(problems[t.problem], packed_data + packed_offset[t.problem], t.panel, t.panel + 1);
-  });
-  run(static_cast<int64_t>(blocks.size()), [&](int64_t task, int64_t part) {
-    const BlockTask& t = blocks[static_cast<size_t>(task)];
-    TEMPER_ISA_PICK(gemm_block)
-    (problems[t.problem], packed_data + packed_offset[t.problem], t.m_begin, t.m_end, t.first_panel, t.last_panel, scratch_data + part * scratch_bytes);
+  // Which thread takes a task changes no bit: every element is summed inside one task.
+  std::atomic<int64_t> next{0};
+  at::parallel_for(0, workers, 1, [&](int64_t first, int64_t last) {
+    for (int64_t worker = first; worker < last; ++worker) {
+      const Task* previous = nullptr;
+      for (int64_t i = next++; i < n_tasks; i = next++) {
+        const Task& task = tasks[static_cast<size_t>(i)];
+        GemmTask place = task.place;
+        place.packed = previous && previous->problem == task.problem && previous->place.first_panel == place.first_panel &&
+                       previous->place.last_panel == place.last_panel && plans[task.problem].k_blocks == 1;
+        TEMPER_ISA_PICK(gemm_task)(problems[task.problem], place, workspaces + worker * workspace_bytes);
+        previous = &task;
+      }
+    }
   });
 }
 

@@ -5,10 +5,19 @@
 namespace temper::TEMPER_ISA_NAMESPACE {
 namespace {
 
-constexpr int64_t kStepsAtOnce = 128;   // a panel of b is then 24 KiB: it stays in the first cache
-constexpr int64_t kCopyStride = kStepsAtOnce + 16;   // of copied rows: a cache line more, so that they fall into different sets
+constexpr int64_t kMostSteps = 256;                 // of a block of k
+constexpr int64_t kMostStepsPacked = 128;           // the same where a is packed: both operands' panels then stay in the first cache
+constexpr int64_t kPackedBytes = int64_t{384} << 10;   // of b in one task
+constexpr int64_t kRowBlock = 64;                   // rows of a that are packed at a time
+constexpr int64_t kRowsWithSums = 256;              // of a task whose sums of several blocks of k need memory of their own
+constexpr int64_t kCopyPad = 16;                    // copied rows are a cache line longer, so that they fall into different sets
+constexpr int64_t kPackSteps = 4;                   // of b at a time where k runs over its rows: more would compete for the same sets
+constexpr int64_t kLine = 64;
 
-// Calls f with a null pointer of the panels' type and the sums' type.
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
+
+// Calls f with a null pointer of the panels' type.
 template <class F>
 void with_panel_type(const GemmProblem& p, F&& f) {
   if (p.a.element == Element::kDouble || p.b.element == Element::kDouble) return f(static_cast<double*>(nullptr));
@@ -17,6 +26,62 @@ void with_panel_type(const GemmProblem& p, F&& f) {
 #endif
   f(static_cast<float*>(nullptr));
 }
+
+template <class C>
+constexpr int64_t kPerStep = __is_same(C, Pair) ? 2 : 1;   // k in one step
+
+// Panels are of three vectors; a rest of one vector makes the last two panels of two, which keep the multipliers busier.
+struct Panels {
+  int64_t count, threes;   // the first panels have three vectors
+  int64_t vectors;
+
+  explicit Panels(int64_t n_vectors) : count(divide_up(n_vectors, kMicroVectors)), vectors(n_vectors) {
+    const int64_t rest = n_vectors % kMicroVectors;
+    threes = rest == 0 ? count : rest == 1 && count > 1 ? count - 2 : count - 1;
+  }
+  int64_t first_vector(int64_t panel) const {
+    if (panel >= count) return vectors;
+    return panel <= threes ? panel * kMicroVectors : threes * kMicroVectors + (panel - threes) * 2;
+  }
+  int64_t size(int64_t panel) const { return first_vector(panel + 1) - first_vector(panel); }
+};
+
+// The rows of a need no packing: adjacent elements of the panels' own type (pairs of them for bf16).
+template <class C>
+bool rows_are_ready(const GemmProblem& p) {
+  if (p.a.column != 1) return false;
+  if constexpr (__is_same(C, Pair)) return p.k % 2 == 0;
+  return p.a.element == (__is_same(C, double) ? Element::kDouble : Element::kFloat);
+}
+
+template <class C>
+bool is_sum(Element element) { return element == (__is_same(PanelSum<C>, double) ? Element::kDouble : Element::kFloat); }
+
+// Sizes of one problem.
+template <class C>
+struct Cut {
+  Panels panels;
+  int64_t steps, k_blocks, block_steps;
+  int64_t chunk_panels;
+  bool sums;   // several blocks of k for a target that cannot hold their sums
+  bool ready;
+  int64_t b_bytes, a_bytes, sums_bytes;   // parts of the workspace
+
+  explicit Cut(const GemmProblem& p)
+      : panels(divide_up(p.n, kLanes<PanelSum<C>>)), steps(steps_of(p.k, static_cast<C*>(nullptr))), ready(rows_are_ready<C>(p)) {
+    const int64_t most_steps = ready ? kMostSteps : kMostStepsPacked;
+    k_blocks = steps > most_steps ? divide_up(steps, most_steps) : 1;
+    block_steps = divide_up(steps, k_blocks);
+    const bool accumulates_as = is_sum<C>(p.c_element) || (p.c_element == Element::kBFloat16 && !__is_same(C, double));
+    sums = !is_sum<C>(p.c_element) && (k_blocks > 1 || !accumulates_as);
+    const int64_t panel_bytes = (block_steps > 0 ? block_steps : 1) * kMicroColumns<C> * static_cast<int64_t>(sizeof(C));
+    const int64_t most = kPackedBytes / panel_bytes > 1 ? kPackedBytes / panel_bytes : 1;
+    chunk_panels = panels.count > most ? divide_up(panels.count, divide_up(panels.count, most)) : panels.count;
+    b_bytes = round_up(chunk_panels * panel_bytes, kLine);
+    a_bytes = round_up(kRowBlock * (block_steps + kCopyPad) * static_cast<int64_t>(sizeof(C)), kLine);
+    sums_bytes = sums ? kRowsWithSums * chunk_panels * kMicroColumns<C> * static_cast<int64_t>(sizeof(PanelSum<C>)) : 0;
+  }
+};
 
 // `first_k` is even for pairs.
 template <class C>
@@ -27,106 +92,114 @@ void pack(C* panel, int64_t width, int64_t count, const MatrixView& m, int64_t i
   });
 }
 
-// All row panels of a block at once where rows of a matrix hold its columns: a line of them is a few whole vectors.
+// The task's panels of b, one after the other, for k in [first_k, first_k + n_k).
 template <class C>
-void pack_columns(C* a, int64_t n_panels, int64_t count, const MatrixView& m, int64_t first_i, int64_t first_k, int64_t n_k, int64_t steps) {
-  constexpr int64_t per_step = __is_same(C, Pair) ? 2 : 1;
-  alignas(64) C line[kGemmBlockRows];
-  for (int64_t step = 0; step < steps; ++step) {
-    const int64_t k = step * per_step;
-    pack(line, kGemmBlockRows, count, m, 1, m.column, first_i, first_k + k, n_k - k < per_step ? n_k - k : per_step);
-    for (int64_t panel = 0; panel < n_panels; ++panel) __builtin_memcpy(a + (panel * steps + step) * kMicroRows, line + panel * kMicroRows, kMicroRows * sizeof(C));
+void pack_b(const GemmProblem& p, const Panels& panels, const GemmTask& task, int64_t first_k, int64_t n_k, C* packed) {
+  constexpr int64_t L = kLanes<PanelSum<C>>;
+  const int64_t steps = steps_of(n_k, static_cast<C*>(nullptr)), start = panels.first_vector(task.first_panel) * L;
+  const int64_t part = p.b.column == 1 ? kPackSteps * kPerStep<C> : n_k;   // rows of b are read once, all panels of some of them
+  for (int64_t k = 0; k < n_k; k += part)
+    for (int64_t panel = task.first_panel; panel < task.last_panel; ++panel) {
+      const int64_t column = panels.first_vector(panel) * L, width = panels.size(panel) * L, count = p.n - column < width ? p.n - column : width;
+      pack(packed + (column - start) * steps + k / kPerStep<C> * width, width, count, p.b, p.b.column, p.b.row, column, first_k + k, n_k - k < part ? n_k - k : part);
+    }
+}
+
+// A block of rows of a, ready to be multiplied.
+template <class C>
+struct RowBlock {
+  const C* rows[kRowBlock];   // of ready rows
+  const C* packed;            // otherwise: [panels][steps][kPackedRows]
+};
+
+template <class C>
+void prepare_rows(const GemmProblem& p, bool ready, int64_t m_begin, int64_t m_end, int64_t first_k, int64_t n_k, C* scratch, RowBlock<C>& block) {
+  const int64_t steps = steps_of(n_k, static_cast<C*>(nullptr));
+  block.packed = scratch;
+  if (!ready) {
+    constexpr int64_t width = kPackedRows<C>;
+    for (int64_t row = m_begin; row < m_end; row += width)
+      pack(scratch + (row - m_begin) * steps, width, m_end - row < width ? m_end - row : width, p.a, p.a.row, p.a.column, row, first_k, n_k);
+    return;
+  }
+  const int64_t row_bytes = p.a.row * static_cast<int64_t>(sizeof(C)) / kPerStep<C>;
+  const bool collide = row_bytes % 2048 == 0 && steps > 128;   // rows that compete for few sets of the first cache
+  for (int64_t i = 0; i < round_up(m_end - m_begin, kMicroRows); ++i) {   // rows past the end repeat the last one: their sums are not written
+    const int64_t row = m_begin + i < m_end ? m_begin + i : m_end - 1;
+    block.rows[i] = reinterpret_cast<const C*>(static_cast<const char*>(p.a.data) + row * row_bytes) + first_k / kPerStep<C>;
+    if (!collide) continue;
+    C* copy = scratch + i * (steps + kCopyPad);
+    __builtin_memcpy(copy, block.rows[i], static_cast<decltype(sizeof(C))>(steps) * sizeof(C));
+    block.rows[i] = copy;
   }
 }
 
-// The rows of a need no packing: adjacent elements of the panels' own type (pairs of them for bf16).
-template <class C>
-bool rows_are_ready(const GemmProblem& p) {
-  if (p.a.column != 1) return false;
-  if constexpr (__is_same(C, Pair)) return p.k % 2 == 0;
-  return p.a.element == (__is_same(C, double) ? Element::kDouble : Element::kFloat);
+// Rows [m_begin, m_end) of the task's panels for one block of k.  c: element (m_begin, first column of the task).
+template <class C, class X>
+void multiply_block(const Cut<C>& cut, const GemmProblem& p, const GemmTask& task, int64_t n_rows, int64_t steps, const RowBlock<C>& block, const C* b, X* c, int64_t c_row, bool add) {
+  constexpr int64_t L = kLanes<PanelSum<C>>;
+  const int64_t start = cut.panels.first_vector(task.first_panel) * L;
+  for (int64_t row = 0; row < n_rows; row += kMicroRows)
+    for (int64_t panel = task.first_panel; panel < task.last_panel; ++panel) {
+      const int64_t column = cut.panels.first_vector(panel) * L, vectors = cut.panels.size(panel);
+      const TileTarget<X> to{.c = c + row * c_row + (column - start), .c_row = c_row, .rows = n_rows - row < kMicroRows ? n_rows - row : kMicroRows,
+                             .columns = p.n - column < vectors * L ? p.n - column : vectors * L, .add = add};
+      const C* b_panel = b + (column - start) * steps;
+      if (cut.ready)
+        micro_panel(vectors, steps, RowsInPlace<C>{block.rows + row}, b_panel, to);
+      else
+        micro_panel(vectors, steps, RowsPacked<C>{block.packed + row / kPackedRows<C> * kPackedRows<C> * steps + row % kPackedRows<C>}, b_panel, to);
+    }
 }
 
-template <class S, class X>
-void write_row(X* c, const S* sum, int64_t n, bool add) {
-  constexpr int L = kLanes<S>;
-  int64_t j = 0;
-  if constexpr (__is_same(Accumulate<X>, S))
-    for (; j + L <= n; j += L) store(c + j, add ? load(c + j) + load(sum + j) : load(sum + j));
-  for (; j < n; ++j) c[j] = from_float<X>(static_cast<Accumulate<X>>((add ? static_cast<S>(to_float(c[j])) : S{}) + sum[j]));
+// The whole task with its sums in c, element (task.m_begin, first column of the task).
+template <class C, class X>
+void multiply_task(const Cut<C>& cut, const GemmProblem& p, const GemmTask& task, void* workspace, X* c, int64_t c_row, bool add) {
+  C* b = static_cast<C*>(workspace);
+  C* a = reinterpret_cast<C*>(static_cast<char*>(workspace) + cut.b_bytes);
+  for (int64_t k_block = 0; k_block < cut.k_blocks; ++k_block) {
+    const int64_t k = k_block * cut.block_steps * kPerStep<C>, most = cut.block_steps * kPerStep<C>, n_k = p.k - k < most ? p.k - k : most;
+    const int64_t steps = steps_of(n_k, static_cast<C*>(nullptr));
+    if (!task.packed) pack_b(p, cut.panels, task, k, n_k, b);
+    for (int64_t row = task.m_begin; row < task.m_end; row += kRowBlock) {
+      const int64_t end = task.m_end - row < kRowBlock ? task.m_end : row + kRowBlock;
+      RowBlock<C> block;
+      prepare_rows(p, cut.ready, row, end, k, n_k, a, block);
+      multiply_block(cut, p, task, end - row, steps, block, b, c + (row - task.m_begin) * c_row, c_row, add || k_block > 0);
+    }
+  }
 }
-
-constexpr int64_t scalars_per_step(Pair*) { return 2; }
-template <class S>
-constexpr int64_t scalars_per_step(S*) { return 1; }
 
 }  // namespace
 
-void gemm_sizes(const GemmProblem& p, GemmSizes& sizes) {
-  with_panel_type(p, [&]<class C>(C* type) {
-    using S = PanelSum<C>;
-    sizes.panel_columns = kMicroColumns<C>;
-    sizes.panel_bytes = steps_of(p.k, type) * kMicroColumns<C> * static_cast<int64_t>(sizeof(C));
-    sizes.scratch_bytes = kGemmBlockRows * (kCopyStride * static_cast<int64_t>(sizeof(C)) + kGemmBlockPanels * kMicroColumns<C> * static_cast<int64_t>(sizeof(S)));
+void gemm_plan(const GemmProblem& p, GemmPlan& plan) {
+  with_panel_type(p, [&]<class C>(C*) {
+    const Cut<C> cut(p);
+    plan = {.panels = cut.panels.count, .chunk_panels = cut.chunk_panels, .task_rows = cut.sums ? kRowsWithSums : p.m, .k_blocks = cut.k_blocks, .packs_a = !cut.ready,
+            .workspace_bytes = cut.b_bytes + cut.a_bytes + cut.sums_bytes};
   });
 }
 
-void gemm_pack(const GemmProblem& p, void* packed, int64_t first, int64_t last) {
-  with_panel_type(p, [&]<class C>(C* type) {
-    constexpr int64_t width = kMicroColumns<C>;
-    for (int64_t panel = first; panel < last; ++panel) {
-      const int64_t count = p.n - panel * width < width ? p.n - panel * width : width;
-      pack(static_cast<C*>(packed) + panel * steps_of(p.k, type) * width, width, count, p.b, p.b.column, p.b.row, panel * width, 0, p.k);
-    }
-  });
-}
-
-void gemm_block(const GemmProblem& p, const void* packed, int64_t m_begin, int64_t m_end, int64_t first, int64_t last, void* scratch) {
-  with_panel_type(p, [&]<class C>(C* type) {
+void gemm_task(const GemmProblem& p, const GemmTask& task, void* workspace) {
+  with_panel_type(p, [&]<class C>(C*) {
     using S = PanelSum<C>;
-    constexpr int64_t width = kMicroColumns<C>, per_step = scalars_per_step(static_cast<C*>(nullptr));
-    const int64_t all_steps = steps_of(p.k, type), ldc = (last - first) * width, n_row_panels = (m_end - m_begin + kMicroRows - 1) / kMicroRows;
-    const int64_t columns = (p.n < last * width ? p.n : last * width) - first * width;
-    const bool ready = rows_are_ready<C>(p);
-    const int64_t row_bytes = p.a.row * static_cast<int64_t>(sizeof(C)) / per_step;
-    const bool collide = row_bytes % 2048 == 0 && all_steps > kStepsAtOnce;   // rows that compete for few sets of the first cache
-    S* sums = static_cast<S*>(scratch);                                                         // [rows, ldc]
-    C* a = reinterpret_cast<C*>(static_cast<char*>(scratch) + kGemmBlockRows * kGemmBlockPanels * width * static_cast<int64_t>(sizeof(S)));
-    for (int64_t step = 0; step < all_steps || step == 0; step += kStepsAtOnce) {
-      const int64_t steps = all_steps - step < kStepsAtOnce ? all_steps - step : kStepsAtOnce;
-      const int64_t n_k = p.k - step * per_step < steps * per_step ? p.k - step * per_step : steps * per_step;
-      const C* rows[kGemmBlockRows];
-      if (ready) {
-        for (int64_t i = 0; i < n_row_panels * kMicroRows; ++i) {   // rows past the end repeat the last one: their sums are not written
-          const int64_t row = m_begin + i < m_end ? m_begin + i : m_end - 1;
-          rows[i] = reinterpret_cast<const C*>(static_cast<const char*>(p.a.data) + row * row_bytes) + step;
-          if (!collide) continue;
-          __builtin_memcpy(a + i * kCopyStride, rows[i], static_cast<decltype(sizeof(C))>(steps) * sizeof(C));
-          rows[i] = a + i * kCopyStride;
-        }
-      } else if (p.a.row == 1) {
-        pack_columns(a, n_row_panels, m_end - m_begin, p.a, m_begin, step * per_step, n_k, steps);
-      } else {
-        for (int64_t i = 0; i < n_row_panels; ++i) {
-          const int64_t row = m_begin + i * kMicroRows, count = m_end - row < kMicroRows ? m_end - row : kMicroRows;
-          pack(a + i * kMicroRows * steps, kMicroRows, count, p.a, p.a.row, p.a.column, row, step * per_step, n_k);
-        }
-      }
-      for (int64_t panel = first; panel < last; ++panel) {
-        const C* b = static_cast<const C*>(packed) + (panel * all_steps + step) * width;
-        const int64_t left = columns - (panel - first) * width, used = left < width ? left : width;
-        for (int64_t i = 0; i < n_row_panels; ++i) {
-          S* c = sums + i * kMicroRows * ldc + (panel - first) * width;
-          if (ready)
-            micro_rows_panel(used, steps, rows + i * kMicroRows, b, width, c, ldc, step > 0);
-          else
-            micro_panel(used, steps, a + i * kMicroRows * steps, b, width, c, ldc, step > 0);
-        }
-      }
-    }
+    const Cut<C> cut(p);
+    const int64_t first_column = cut.panels.first_vector(task.first_panel) * kLanes<S>, after = cut.panels.first_vector(task.last_panel) * kLanes<S>;
     with_element(p.c_element, [&]<class X>(X*) {
-      for (int64_t row = m_begin; row < m_end; ++row)
-        write_row(static_cast<X*>(p.c) + row * p.c_row + first * width, sums + (row - m_begin) * ldc, columns, p.add);
+      X* c = static_cast<X*>(p.c) + task.m_begin * p.c_row + first_column;
+      if constexpr (__is_same(Accumulate<X>, S))
+        if (!cut.sums) return multiply_task(cut, p, task, workspace, c, p.c_row, p.add);
+      S* sums = reinterpret_cast<S*>(static_cast<char*>(workspace) + cut.b_bytes + cut.a_bytes);
+      const int64_t width = after - first_column, columns = (p.n < after ? p.n : after) - first_column;
+      multiply_task(cut, p, task, workspace, sums, width, false);
+      for (int64_t row = 0; row < task.m_end - task.m_begin; ++row) {
+        X* to = c + row * p.c_row;
+        const S* from = sums + row * width;
+        int64_t j = 0;
+        if constexpr (__is_same(Accumulate<X>, S))
+          for (; j + kLanes<S> <= columns; j += kLanes<S>) store(to + j, p.add ? load(to + j) + load(from + j) : load(from + j));
+        for (; j < columns; ++j) to[j] = from_float<X>(static_cast<Accumulate<X>>((p.add ? static_cast<S>(to_float(to[j])) : S{}) + from[j]));
+      }
     });
   });
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Matrix products on raw pointers, in pieces that threads share (../gemm.h drives them).
+// Matrix products on raw pointers, in tasks that threads share (../gemm.h drives them).
 
 #include "kernels/cpu/isa/function.h"
 
@@ -12,7 +12,7 @@ struct MatrixView {
   Element element = Element::kFloat;
 };
 
-/// c [m, n] = a [m, k] b [k, n], or c += ...   Sums are fp32 (double for double operands), always over ascending k.
+/// c [m, n] = a [m, k] b [k, n], or c += ...   Sums are fp32 (double for double operands), over ascending k.
 struct GemmProblem {
   int64_t m = 0, n = 0, k = 0;
   MatrixView a, b;
@@ -22,18 +22,27 @@ struct GemmProblem {
   bool add = false;
 };
 
-/// Sizes that depend on the instruction set and the operands.
-struct GemmSizes {
-  int64_t panel_columns;    // columns of one packed panel of b
-  int64_t panel_bytes;      // of one whole panel of b (all k)
-  int64_t scratch_bytes;    // of one block
+/// How one problem is cut; depends on the instruction set and the operands, never on the number of threads.
+/// Columns of c go in panels of some vectors; k goes in blocks, whose part of b is packed panel by panel.
+struct GemmPlan {
+  int64_t panels;            // all columns of c
+  int64_t chunk_panels;      // most of one task: their packed block stays in the second cache
+  int64_t task_rows;         // most of one task
+  int64_t k_blocks;
+  bool packs_a;              // rows of a cannot be read where they lie
+  int64_t workspace_bytes;   // of one task
 };
-inline constexpr int64_t kGemmBlockRows = 64, kGemmBlockPanels = 6;
 
-TEMPER_ISA_FUNCTION(gemm_sizes, const GemmProblem& problem, GemmSizes& sizes)
-/// Packs the panels [first, last) of b.
-TEMPER_ISA_FUNCTION(gemm_pack, const GemmProblem& problem, void* packed, int64_t first, int64_t last)
-/// Rows [m_begin, m_end), at most kGemmBlockRows, of the panels [first, last), at most kGemmBlockPanels.
-TEMPER_ISA_FUNCTION(gemm_block, const GemmProblem& problem, const void* packed, int64_t m_begin, int64_t m_end, int64_t first, int64_t last, void* scratch)
+/// Rows [m_begin, m_end) and panels [first_panel, last_panel) of c.
+struct GemmTask {
+  int64_t m_begin, m_end, first_panel, last_panel;
+  bool packed;   // the workspace still holds these panels of b (possible where there is one block of k)
+};
+
+inline constexpr int64_t kGemmTaskUnit = 8;   // rows of a task are a multiple of it, except for the last task
+
+TEMPER_ISA_FUNCTION(gemm_plan, const GemmProblem& problem, GemmPlan& plan)
+/// workspace: plan.workspace_bytes, aligned to 64.
+TEMPER_ISA_FUNCTION(gemm_task, const GemmProblem& problem, const GemmTask& task, void* workspace)
 
 }  // namespace temper

@@ -1,8 +1,8 @@
 #pragma once
 // The inner loop of all matrix products: a tile of kMicroRows x (NV vectors) in registers.  Only for the sources of cpu/isa/.
 //
-// Panels: A is [steps][kMicroRows], B is [steps][NV * lanes].  A step is one k, or a pair of them for bf16 operands where
-// the instruction set multiplies pairs (`Pair`: two bf16 in 32 bits, k in the low half).
+// A step is one k, or a pair of them for bf16 operands where the instruction set multiplies pairs (`Pair`: two bf16 in 32
+// bits, k in the low half).  B comes packed, [steps][NV * lanes]; rows of A lie where they are, or packed as well.
 
 #include "kernels/cpu/isa/vector.h"
 
@@ -47,76 +47,91 @@ inline void multiply_add(Vec<float>& sum, const Pair* a, const Pair* b) {
 #endif
 }
 
-/// c[i, :] (+)= sum over steps of a[step, i] * b[step, :].   c has rows of `ldc` elements; all kMicroRows rows are written.
-/// b_step: elements between the steps of b (the panel's width, at least NV * lanes).
-template <int NV, class C>
-inline void micro_tile(int64_t steps, const C* a, const C* b, int64_t b_step, PanelSum<C>* c, int64_t ldc, bool add) {
-  using S = PanelSum<C>;
+/// Rows of A where they lie: row i is the i-th pointer's, a step after the other.
+template <class C>
+struct RowsInPlace {
+  const C* const* rows;
+  C at(int64_t step, int i) const {
+    C value;
+    __builtin_memcpy(&value, rows[i] + step, sizeof(C));   // bf16 rows need not lie on 4-byte borders
+    return value;
+  }
+};
+
+/// Rows of A packed, [steps][kPackedRows<C>]: whole vectors, so that packing is as quick as that of B; a tile uses kMicroRows of them.
+template <class C>
+inline constexpr int kPackedRows = kLanes<PanelSum<C>> > kMicroRows ? kLanes<PanelSum<C>> : kMicroRows;
+template <class C>
+struct RowsPacked {
+  const C* panel;
+  C at(int64_t step, int i) const { return panel[step * kPackedRows<C> + i]; }
+};
+
+/// Where a tile's sums go.  X: float, double or bf16 whose sums are S.
+template <class X>
+struct TileTarget {
+  X* c;                    // rows of c_row elements
+  int64_t c_row;
+  int64_t rows, columns;   // that exist: at most kMicroRows and NV * lanes
+  bool add;
+};
+
+template <int NV, class S, class X>
+inline void write_tile(Vec<S> (&sum)[kMicroRows][NV], const TileTarget<X>& to) {
   constexpr int L = kLanes<S>;
-  Vec<S> sum[kMicroRows][NV];
-#pragma GCC unroll 8
-  for (int i = 0; i < kMicroRows; ++i)
-#pragma GCC unroll 3
-    for (int j = 0; j < NV; ++j) sum[i][j] = add ? load(c + i * ldc + j * L) : Vec<S>{};
-  for (int64_t step = 0; step < steps; ++step, a += kMicroRows, b += b_step) {
+  if (to.rows == kMicroRows && to.columns == NV * L) {
 #pragma GCC unroll 8
     for (int i = 0; i < kMicroRows; ++i)
 #pragma GCC unroll 3
-      for (int j = 0; j < NV; ++j) multiply_add(sum[i][j], a + i, b + j * L);
+      for (int j = 0; j < NV; ++j) {
+        X* c = to.c + i * to.c_row + j * L;
+        store(c, to.add ? load(c) + sum[i][j] : sum[i][j]);
+      }
+    return;
   }
+  S tile[kMicroRows][NV * L];
 #pragma GCC unroll 8
   for (int i = 0; i < kMicroRows; ++i)
 #pragma GCC unroll 3
-    for (int j = 0; j < NV; ++j) store(c + i * ldc + j * L, sum[i][j]);
+    for (int j = 0; j < NV; ++j) store(tile[i] + j * L, sum[i][j]);
+  for (int64_t i = 0; i < to.rows; ++i) {
+    X* c = to.c + i * to.c_row;
+    for (int64_t j = 0; j < to.columns; ++j) c[j] = from_float<X>((to.add ? to_float(c[j]) : S{0}) + tile[i][j]);
+  }
 }
 
-/// The same with the rows of A where they lie: row i is the kMicroRows pointers' i-th, a step after the other.
-template <int NV, class C>
-inline void micro_rows(int64_t steps, const C* const* a, const C* b, int64_t b_step, PanelSum<C>* c, int64_t ldc, bool add) {
+/// to.c[i, :] (+)= sum over steps of a[i, step] * b[step, :].
+template <int NV, class C, class A, class X>
+inline void micro_tile(int64_t steps, const A& a, const C* b, const TileTarget<X>& to) {
   using S = PanelSum<C>;
   constexpr int L = kLanes<S>;
   Vec<S> sum[kMicroRows][NV];
 #pragma GCC unroll 8
   for (int i = 0; i < kMicroRows; ++i)
 #pragma GCC unroll 3
-    for (int j = 0; j < NV; ++j) sum[i][j] = add ? load(c + i * ldc + j * L) : Vec<S>{};
-  for (int64_t step = 0; step < steps; ++step, b += b_step) {
+    for (int j = 0; j < NV; ++j) sum[i][j] = Vec<S>{};
+  for (int64_t i = 0; i < to.rows; ++i)   // the target arrives while the products run
+    for (int64_t j = 0; j < to.columns; j += 64 / static_cast<int64_t>(sizeof(X))) __builtin_prefetch(to.c + i * to.c_row + j, 1);
+  for (int64_t step = 0; step < steps; ++step, b += NV * L) {
 #pragma GCC unroll 8
     for (int i = 0; i < kMicroRows; ++i) {
-      C value;
-      __builtin_memcpy(&value, a[i] + step, sizeof(C));   // bf16 rows need not lie on 4-byte borders
+      const C value = a.at(step, i);
 #pragma GCC unroll 3
       for (int j = 0; j < NV; ++j) multiply_add(sum[i][j], &value, b + j * L);
     }
   }
-#pragma GCC unroll 8
-  for (int i = 0; i < kMicroRows; ++i)
-#pragma GCC unroll 3
-    for (int j = 0; j < NV; ++j) store(c + i * ldc + j * L, sum[i][j]);
+  write_tile<NV, S>(sum, to);
 }
 
-/// micro_rows for a panel of `columns` columns, rounded up to whole vectors.
-template <class C>
-inline void micro_rows_panel(int64_t columns, int64_t steps, const C* const* a, const C* b, int64_t b_step, PanelSum<C>* c, int64_t ldc, bool add) {
-  constexpr int L = kLanes<PanelSum<C>>;
-  if (columns > 2 * L)
-    micro_rows<3>(steps, a, b, b_step, c, ldc, add);
-  else if (columns > L)
-    micro_rows<2>(steps, a, b, b_step, c, ldc, add);
+/// micro_tile for a panel of `vectors` vectors.
+template <class C, class A, class X>
+inline void micro_panel(int64_t vectors, int64_t steps, const A& a, const C* b, const TileTarget<X>& to) {
+  if (vectors == 3)
+    micro_tile<3>(steps, a, b, to);
+  else if (vectors == 2)
+    micro_tile<2>(steps, a, b, to);
   else
-    micro_rows<1>(steps, a, b, b_step, c, ldc, add);
-}
-
-/// micro_tile for a panel of `columns` columns, rounded up to whole vectors.
-template <class C>
-inline void micro_panel(int64_t columns, int64_t steps, const C* a, const C* b, int64_t b_step, PanelSum<C>* c, int64_t ldc, bool add) {
-  constexpr int L = kLanes<PanelSum<C>>;
-  if (columns > 2 * L)
-    micro_tile<3>(steps, a, b, b_step, c, ldc, add);
-  else if (columns > L)
-    micro_tile<2>(steps, a, b, b_step, c, ldc, add);
-  else
-    micro_tile<1>(steps, a, b, b_step, c, ldc, add);
+    micro_tile<1>(steps, a, b, to);
 }
 
 }  // namespace temper::TEMPER_ISA_NAMESPACE

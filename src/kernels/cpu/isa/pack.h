@@ -1,6 +1,8 @@
 #pragma once
 // Packing of matrices into the panels of micro.h.  Only for the sources of cpu/isa/.
 
+#include <utility>
+
 #include "kernels/cpu/isa/micro.h"
 
 namespace temper::TEMPER_ISA_NAMESPACE {
@@ -8,6 +10,67 @@ namespace temper::TEMPER_ISA_NAMESPACE {
 inline int64_t steps_of(int64_t k, Pair*) { return (k + 1) / 2; }
 template <class S>
 inline int64_t steps_of(int64_t k, S*) { return k; }
+
+// Exchanges the blocks of `Size` lanes that lie off the diagonal of the vectors a and b (rows i and i + Size of a square).
+template <int Size, class V, int... Lane>
+inline void exchange_blocks(V& a, V& b, std::integer_sequence<int, Lane...>) {
+  constexpr int L = sizeof...(Lane);
+  const V upper = __builtin_shufflevector(a, b, ((Lane & Size) ? L + Lane - Size : Lane)...);
+  b = __builtin_shufflevector(a, b, ((Lane & Size) ? L + Lane : Lane + Size)...);
+  a = upper;
+}
+template <int Size, class V, int L>
+inline void exchange_all(V (&rows)[L]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < L; ++i)
+    if (!(i & Size)) exchange_blocks<Size>(rows[i], rows[i + Size], std::make_integer_sequence<int, L>{});
+}
+
+/// Transposes a square of L vectors of L lanes.
+template <class V, int L>
+inline void transpose_square(V (&rows)[L]) {
+  if constexpr (L >= 2) exchange_all<1>(rows);
+  if constexpr (L >= 4) exchange_all<2>(rows);
+  if constexpr (L >= 8) exchange_all<4>(rows);
+  if constexpr (L >= 16) exchange_all<8>(rows);
+}
+
+// Steps [step, step + lanes) of a row as one vector, and how such a vector is stored.
+inline FullLanes load_steps(const Pair*, const bf16* row, int64_t step) {
+  FullLanes v;
+  __builtin_memcpy(&v, row + 2 * step, sizeof(v));
+  return v;
+}
+template <class S, class X>
+inline Vec<S> load_steps(const S* panel, const X* row, int64_t step) { return load_as(panel, row + step); }
+inline void store_steps(Pair* panel, FullLanes v) { __builtin_memcpy(panel, &v, sizeof(v)); }
+template <class S>
+inline void store_steps(S* panel, Vec<S> v) { store(panel, v); }
+
+/// The first steps of a panel whose rows' elements are adjacent, as many as fill squares; -> how many.  Fills the whole width.
+template <class P, class X>
+inline int64_t pack_squares(P* panel, int64_t width, int64_t count, const X* x, int64_t i_stride, int64_t n_steps) {
+  constexpr int L = kLanes<PanelSum<P>>;
+  using V = decltype(load_steps(panel, x, 0));
+  const int64_t whole = width % L == 0 ? n_steps / L * L : 0;
+  for (int64_t first = 0; first < width && whole > 0; first += L) {
+    const int64_t rows = count - first < L ? count - first : L;
+    const X* row = x + first * i_stride;
+    for (int64_t step = 0; step < whole; step += L) {
+      V square[L];
+      if (rows == L) {
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i) square[i] = load_steps(panel, row + i * i_stride, step);
+      } else {
+        for (int i = 0; i < L; ++i) square[i] = i < rows ? load_steps(panel, row + i * i_stride, step) : V{};
+      }
+      transpose_square(square);
+#pragma GCC unroll 16
+      for (int i = 0; i < L; ++i) store_steps(panel + (step + i) * width + first, square[i]);
+    }
+  }
+  return whole;
+}
 
 /// panel[step * width + i] = element (i, step) for i < count, zero for count <= i < width.
 ///   x  element (i, k) at x + i * i_stride + k * k_stride;  k in [0, n_k)
@@ -23,12 +86,13 @@ inline void pack_panel(S* panel, int64_t width, int64_t count, const X* x, int64
     }
     return;
   }
+  const int64_t done = k_stride == 1 ? pack_squares(panel, width, count, x, i_stride, n_k) : 0;
   for (int64_t i = 0; i < count; ++i) {
     const X* row = x + i * i_stride;
-    for (int64_t k = 0; k < n_k; ++k) panel[k * width + i] = static_cast<S>(to_float(row[k * k_stride]));
+    for (int64_t k = done; k < n_k; ++k) panel[k * width + i] = static_cast<S>(to_float(row[k * k_stride]));
   }
   for (int64_t i = count; i < width; ++i)
-    for (int64_t k = 0; k < n_k; ++k) panel[k * width + i] = 0;
+    for (int64_t k = done; k < n_k; ++k) panel[k * width + i] = 0;
 }
 
 inline void pack_panel(Pair* panel, int64_t width, int64_t count, const bf16* x, int64_t i_stride, int64_t k_stride, int64_t n_k) {
@@ -47,10 +111,10 @@ inline void pack_panel(Pair* panel, int64_t width, int64_t count, const bf16* x,
     }
     return;
   }
-  const int64_t whole = n_k / 2;
+  const int64_t whole = n_k / 2, done = k_stride == 1 ? pack_squares(panel, width, count, x, i_stride, whole) : 0;
   for (int64_t i = 0; i < count; ++i) {
     const bf16* row = x + i * i_stride;
-    for (int64_t step = 0; step < whole; ++step) {
+    for (int64_t step = done; step < whole; ++step) {
       if (k_stride == 1)
         __builtin_memcpy(&panel[step * width + i].bits, row + 2 * step, 4);
       else
@@ -59,7 +123,7 @@ inline void pack_panel(Pair* panel, int64_t width, int64_t count, const bf16* x,
     if (n_k % 2) panel[whole * width + i].bits = row[(n_k - 1) * k_stride].bits;
   }
   for (int64_t i = count; i < width; ++i)
-    for (int64_t step = 0; step < (n_k + 1) / 2; ++step) panel[step * width + i].bits = 0;
+    for (int64_t step = done; step < (n_k + 1) / 2; ++step) panel[step * width + i].bits = 0;
 }
 
 }  // namespace temper::TEMPER_ISA_NAMESPACE
