@@ -15,7 +15,7 @@ build release temper
 temper=build/temper
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}   # threads that wait sleep: other programs on this machine go on
 
-demo_step 2 "Ask the base model 586 questions in the best plain-text form (it has never seen a chat)" "2 minutes"
+demo_step 2 "Ask the base model 586 questions in the best plain-text form (it has never seen a chat)" "10 seconds"
 demo_run $temper eval --model examples/mini-v4/base --suite stories --prompts plain --out $demo/eval/base
 
 demo_step 3 "Post-train it on instructions and safety" "5 minutes"
@@ -26,7 +26,7 @@ last=$(ls -d $demo/sft/checkpoints/step-* | grep -v partial | sort -V | tail -1)
 rm -rf $demo/model   # of an earlier run
 demo_run $temper export --from "$last" --to $demo/model --format official --dtype fp8-fp4
 
-demo_step 5 "Ask the exported model the same questions, and XSTest" "3 minutes"
+demo_step 5 "Ask the exported model the same questions, and XSTest" "20 seconds"
 demo_run $temper eval --model $demo/model --suite stories,safety --out $demo/eval/tuned
 
 demo_step 6 "Write the report" "seconds"
