@@ -4,10 +4,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "base/error.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/thin_gemm.h"
 
 namespace temper {
 namespace {
@@ -47,6 +49,7 @@ std::vector<Task> make_tasks(const std::vector<GemmProblem>& problems, const std
 }  // namespace
 
 void gemm(const std::vector<GemmProblem>& problems) {
+  if (std::all_of(problems.begin(), problems.end(), is_thin)) return thin_gemm(problems);
   std::vector<GemmPlan> plans(problems.size());
   int64_t workspace_bytes = 0;
   double flops = 0;
