@@ -10,7 +10,9 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "kernels/cross_entropy.h"
 #include "rollout/text_stream.h"
+#include "tensor/from_list.h"
 
 namespace temper {
 namespace {
@@ -59,23 +61,22 @@ void Engine::check(const std::vector<Request>& requests) const {
   }
 }
 
-// Samples the next token and decides whether the sequence goes on.
-void Engine::take(Sequence& sequence, std::span<const float> logits, const StreamCallback& stream) const {
+// Adds the next token and decides whether the sequence goes on.
+void Engine::take(Sequence& sequence, int64_t new_id, float logprob, const StreamCallback& stream) const {
   const Request& request = sequence.request;
   Response& response = sequence.response;
-  const Sample sample = sample_token(logits, request.sampling, request.index, response.ids.size());
-  response.ids.push_back(sample.id);
-  response.logprobs.push_back(static_cast<float>(sample.logprob));
+  response.ids.push_back(new_id);
+  response.logprobs.push_back(logprob);
   std::string shown;
   const auto finish = [&](FinishReason reason) {
     response.finish_reason = reason;
     sequence.done = true;
     shown += sequence.text.finish();
   };
-  if (std::find(request.stop_ids.begin(), request.stop_ids.end(), sample.id) != request.stop_ids.end()) {
+  if (std::find(request.stop_ids.begin(), request.stop_ids.end(), new_id) != request.stop_ids.end()) {
     finish(FinishReason::kStop);
   } else {
-    const int32_t id = static_cast<int32_t>(sample.id);
+    const int32_t id = static_cast<int32_t>(new_id);
     // Ids without a token (rows that pad the embedding) have no text.
     if (!tokenizer_.is_special(id)) shown = sequence.text.push(tokenizer_.bytes_of(id).value_or(std::string_view()));
     if (sequence.text.stopped()) finish(FinishReason::kStop);
@@ -141,17 +142,25 @@ std::vector<SlotTokens> Engine::next_chunks(std::vector<std::unique_ptr<Sequence
 void Engine::work_through(Work& work, int64_t n_slots) const {
   KvCache cache(weights_.config(), {.n_slots = n_slots, .max_tokens = work.longest, .max_chunk = config_.prefill_tokens, .dtype = weights_.options().compute_dtype});
   std::vector<std::unique_ptr<Sequence>> slots(static_cast<size_t>(n_slots));
+  std::vector<int64_t> ids;   // sampled in this step, of each chunk
   while (true) {
     if (!work.stream) check_interrupt();
     const std::vector<SlotTokens> chunks = next_chunks(slots, cache, work);
     if (chunks.empty()) return;
     const Tensor logits = forward_.logits(cache, chunks).to(at::kFloat).cpu().contiguous();   // [chunks, V]
     const size_t V = static_cast<size_t>(logits.size(1));
+    ids.assign(chunks.size(), 0);
+    for (size_t i = 0; i < chunks.size(); ++i) {
+      const Sequence& sequence = *slots[static_cast<size_t>(chunks[i].slot)];
+      if (sequence.reads_prompt()) continue;   // its id 0 stands for nothing
+      ids[i] = sample_token({logits.const_data_ptr<float>() + i * V, V}, sequence.request.sampling, sequence.request.index, sequence.response.ids.size());
+    }
+    const Tensor logprobs = kernel<TargetLogprobs>(logits)(logits, tensor_of(ids)).first;   // [chunks]
     int64_t finished = 0, new_tokens = 0;
     for (size_t i = 0; i < chunks.size(); ++i) {
       auto& sequence = slots[static_cast<size_t>(chunks[i].slot)];
       if (sequence->reads_prompt()) continue;
-      take(*sequence, {logits.const_data_ptr<float>() + i * V, V}, work.stream);
+      take(*sequence, ids[i], logprobs.const_data_ptr<float>()[i], work.stream);
       ++new_tokens;
       if (!sequence->done) continue;
       sequence->response.text = valid_utf8(sequence->text.text());

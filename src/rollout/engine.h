@@ -31,7 +31,7 @@ struct Response {
   std::vector<int64_t> ids;      // new tokens
   std::string text;              // their text without control tokens and stop strings; valid UTF-8
   FinishReason finish_reason = FinishReason::kLength;
-  std::vector<float> logprobs;   // of ids, under the unmodified logits
+  std::vector<float> logprobs;   // natural logs of ids' probabilities under the unmodified logits (temperature 1, nothing cut)
 };
 
 struct EngineConfig {
@@ -64,7 +64,7 @@ class Engine {
   void work_through(Work& work, int64_t n_slots) const;
   std::vector<SlotTokens> next_chunks(std::vector<std::unique_ptr<Sequence>>& slots, KvCache& cache, Work& work) const;
   void check(const std::vector<Request>& requests) const;
-  void take(Sequence& sequence, std::span<const float> logits, const StreamCallback& stream) const;
+  void take(Sequence& sequence, int64_t id, float logprob, const StreamCallback& stream) const;
 
   const ModelWeights& weights_;
   const Tokenizer& tokenizer_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 
 #include "base/interrupt.h"
 #include "base/rng.h"
@@ -43,9 +44,11 @@ std::vector<Request> random_requests(const ModelConfig& config, const Generation
   return requests;
 }
 
+double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }   // of the process
+
 // One call of the engine.
 struct Measured {
-  double seconds = 0;
+  double seconds = 0, cpu_seconds = 0;
   size_t n_allocations = 0;
   Profile::Rows profile;
 };
@@ -55,8 +58,10 @@ Measured measure(Engine& engine, std::vector<Request> requests, int64_t new_toke
   Profile profile;
   const size_t before = allocator_stats().n_allocations;
   const auto start = std::chrono::steady_clock::now();
+  const double cpu_start = cpu_seconds();
   engine.generate(requests);
   Measured measured;
+  measured.cpu_seconds = cpu_seconds() - cpu_start;
   measured.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   measured.n_allocations = allocator_stats().n_allocations - before;
   measured.profile = profile.rows();
@@ -86,6 +91,7 @@ GenerationBenchmark benchmark_generation(const ModelConfig& config, const Genera
   const double n_decoded = n_steps * static_cast<double>(options.batch), decode_seconds = all.seconds - one.seconds;
   result.prefill_tokens_per_second = n_prompt / one.seconds;
   result.decode_tokens_per_second = n_decoded / decode_seconds;
+  result.cpu_decode_tokens_per_second = n_decoded / std::max(all.cpu_seconds - one.cpu_seconds, 1e-9);
   result.step_seconds = decode_seconds / n_steps;
   result.allocations_per_token = static_cast<double>(all.n_allocations - one.n_allocations) / n_decoded;
   rusage usage{};

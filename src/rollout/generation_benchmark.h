@@ -16,10 +16,11 @@ struct GenerationBenchmarkOptions {
 /// Two calls of the engine in turn: one new token each, and all of them; the best time of each counts, after one pass to warm up.
 ///   prefill_tokens_per_second   prompt tokens over the seconds of the first
 ///   decode_tokens_per_second    tokens after the first over the difference; step_seconds is the time of one for the whole batch
+///   cpu_decode_tokens_per_second  the same over the processor time of all threads: the fair figure on a machine that others use
 ///   allocations_per_token       blocks that tensors asked for, over the tokens after the first
 ///   profile                     seconds of the calling thread, of decoding alone (with more threads it does its share of the batch)
 struct GenerationBenchmark {
-  double prefill_tokens_per_second = 0, decode_tokens_per_second = 0, step_seconds = 0, allocations_per_token = 0;
+  double prefill_tokens_per_second = 0, decode_tokens_per_second = 0, cpu_decode_tokens_per_second = 0, step_seconds = 0, allocations_per_token = 0;
   int64_t rss_bytes = 0;
   Profile::Rows profile;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/error.h"
 #include "base/rng.h"
@@ -14,24 +15,27 @@ namespace {
 
 // The largest finite logit's index; ties to the lowest id.
 int64_t argmax(std::span<const float> logits) {
-  int64_t best = -1;
-  bool has_nan = false;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    has_nan |= std::isnan(logits[i]);
-    if (std::isfinite(logits[i]) && (best < 0 || logits[i] > logits[static_cast<size_t>(best)])) best = static_cast<int64_t>(i);
-  }
-  if (has_nan || best < 0)
+  constexpr size_t kLanes = 16;   // in step, so that the compiler makes vectors of them
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  float best[kLanes];
+  std::fill_n(best, kLanes, -std::numeric_limits<float>::infinity());
+  int32_t nans[kLanes] = {};
+  const auto look = [&](size_t lane, float logit) {
+    nans[lane] |= logit != logit ? 1 : 0;
+    best[lane] = logit > best[lane] && logit <= kLargest ? logit : best[lane];
+  };
+  size_t i = 0;
+  for (; i + kLanes <= logits.size(); i += kLanes)
+    for (size_t lane = 0; lane < kLanes; ++lane) look(lane, logits[i + lane]);
+  for (; i < logits.size(); ++i) look(0, logits[i]);
+  const bool has_nan = std::any_of(nans, nans + kLanes, [](int32_t nan) { return nan != 0; });
+  const float largest = *std::max_element(best, best + kLanes);
+  if (has_nan || largest < -kLargest)
     throw Error({.kind = ErrorKind::kNumerics,
                  .what = has_nan ? "a logit is NaN" : "no logit is finite",
                  .where = "sampling",
                  .fix = "the weights are damaged or training diverged: use an earlier checkpoint"});
-  return best;
-}
-
-double log_sum_exp(std::span<const float> logits, double largest) {
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit - largest);
-  return largest + std::log(sum);
+  return std::find(logits.begin(), logits.end(), largest) - logits.begin();
 }
 
 bool more_probable(const Candidate& a, const Candidate& b) { return a.probability != b.probability ? a.probability > b.probability : a.id < b.id; }
@@ -96,8 +100,9 @@ std::vector<Candidate> candidates(std::span<const float> logits, const SamplingC
   return kept;
 }
 
-Sample sample_token(std::span<const float> logits, const SamplingConfig& config, uint64_t request, uint64_t position) {
+int64_t sample_token(std::span<const float> logits, const SamplingConfig& config, uint64_t request, uint64_t position) {
   const ProfilePart part("sampling");
+  if (config.temperature == 0) return argmax(logits);
   const std::vector<Candidate> kept = keep(logits, config);
   int64_t id = kept.front().id;
   if (kept.size() > 1) {
@@ -108,8 +113,7 @@ Sample sample_token(std::span<const float> logits, const SamplingConfig& config,
       if (left < 0) break;
     }
   }
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  return {id, logits[static_cast<size_t>(id)] - log_sum_exp(logits, largest)};
+  return id;
 }
 
 void check_sampling(const SamplingConfig& config, std::string_view where) {

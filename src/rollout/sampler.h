@@ -15,17 +15,12 @@ struct SamplingConfig {
   uint64_t seed = 0;
 };
 
-struct Sample {
-  int64_t id;
-  double logprob;   // natural log of the token's probability under the unmodified logits (temperature 1, nothing cut)
-};
-
 /// The token for position `position` of request `request`.
 /// Greedy: the largest logit, ties to the lowest id.  Else a draw that depends on (seed, request, position) and the logits
 /// only: never on the other requests of a batch.
 /// Errors   Error{kNumerics} if a logit is NaN or none is finite; REQUIRES temperature >= 0, 0 < top_p <= 1, top_k >= 0
 /// Threads  any
-Sample sample_token(std::span<const float> logits, const SamplingConfig& config, uint64_t request, uint64_t position);
+int64_t sample_token(std::span<const float> logits, const SamplingConfig& config, uint64_t request, uint64_t position);
 
 /// A token that may be drawn, and its probability after temperature, top_k and top_p; sums to 1.
 struct Candidate {

@@ -20,9 +20,22 @@ std::vector<int64_t> ids_of(const std::vector<Candidate>& kept) {
 }
 
 TEST(Sampler, GreedyTakesTheLargestAndTheLowestIdOfATie) {
-  EXPECT_EQ(sample_token(kLogits, {.temperature = 0}, 0, 0).id, 1);
-  EXPECT_EQ(sample_token(std::vector<float>{1, 3, 3}, {.temperature = 0}, 0, 0).id, 1);
-  EXPECT_NEAR(sample_token(kLogits, {.temperature = 0}, 0, 0).logprob, std::log(0.4), 1e-6);
+  EXPECT_EQ(sample_token(kLogits, {.temperature = 0}, 0, 0), 1);
+  EXPECT_EQ(sample_token(std::vector<float>{1, 3, 3}, {.temperature = 0}, 0, 0), 1);
+}
+
+TEST(Sampler, GreedyFindsTheLargestWhereverItStands) {
+  for (size_t at = 0; at < 37; ++at) {
+    std::vector<float> logits(37);
+    for (size_t i = 0; i < logits.size(); ++i) logits[i] = -1.0f - static_cast<float>(i % 7);
+    logits[5] = -INFINITY, logits[23] = INFINITY;   // neither can be chosen
+    logits[at] = 2.0f;
+    if (at + 9 < logits.size()) logits[at + 9] = 2.0f;   // the same again: the lower id counts
+    EXPECT_EQ(sample_token(logits, {.temperature = 0}, 0, 0), static_cast<int64_t>(at));
+    logits[at] = NAN;
+    EXPECT_ERROR(sample_token(logits, {.temperature = 0}, 0, 0), ErrorKind::kNumerics, "NaN");
+  }
+  EXPECT_ERROR(sample_token(std::vector<float>(20, -INFINITY), {.temperature = 0}, 0, 0), ErrorKind::kNumerics, "finite");
 }
 
 TEST(Sampler, DrawsFollowTheSoftmaxAtTheTemperature) {
@@ -33,7 +46,7 @@ TEST(Sampler, DrawsFollowTheSoftmaxAtTheTemperature) {
     const double sum = std::accumulate(expected.begin(), expected.end(), 0.0);
     constexpr int kDraws = 20000;
     std::vector<int> counts(4);
-    for (int i = 0; i < kDraws; ++i) ++counts[static_cast<size_t>(sample_token(kLogits, {.temperature = temperature, .seed = 7}, 3, static_cast<uint64_t>(i)).id)];
+    for (int i = 0; i < kDraws; ++i) ++counts[static_cast<size_t>(sample_token(kLogits, {.temperature = temperature, .seed = 7}, 3, static_cast<uint64_t>(i)))];
     double chi2 = 0;
     for (size_t i = 0; i < 4; ++i) {
       const double want = kDraws * expected[i] / sum;
@@ -49,7 +62,7 @@ TEST(Sampler, DrawsOfDifferentRequestsAreIndependent) {
   const std::vector<double> p{0.1, 0.4, 0.2, 0.3};
   constexpr int kDraws = 20000;
   for (int i = 0; i < kDraws; ++i) {
-    const auto draw = [&](uint64_t request) { return sample_token(kLogits, {.seed = 1}, request, static_cast<uint64_t>(i)).id; };
+    const auto draw = [&](uint64_t request) { return sample_token(kLogits, {.seed = 1}, request, static_cast<uint64_t>(i)); };
     ++counts[static_cast<size_t>(4 * draw(0) + draw(1))];
   }
   double chi2 = 0;
@@ -78,7 +91,7 @@ TEST(Sampler, TopKComesBeforeTopP) {
 
 TEST(Sampler, ADrawDependsOnSeedRequestAndPositionOnly) {
   const std::vector<float> flat(1000, 0.0f);
-  const auto draw = [&](uint64_t seed, uint64_t request, uint64_t position) { return sample_token(flat, {.seed = seed}, request, position).id; };
+  const auto draw = [&](uint64_t seed, uint64_t request, uint64_t position) { return sample_token(flat, {.seed = seed}, request, position); };
   EXPECT_EQ(draw(1, 2, 3), draw(1, 2, 3));
   EXPECT_NE(draw(1, 2, 3), draw(2, 2, 3));
   EXPECT_NE(draw(1, 2, 3), draw(1, 3, 3));
