@@ -134,7 +134,14 @@ void prepare_rows(const GemmProblem& p, bool ready, int64_t m_begin, int64_t m_e
   }
 }
 
-// Rows [m_begin, m_end) of the task's panels for one block of k.  c: element (m_begin, first column of the task).
+// The next rows arrive during the products of this one, a part of `n_parts` with each panel.
+template <class C>
+void fetch_rows(const C* const* rows, int64_t steps, int64_t part, int64_t n_parts) {
+  for (int64_t i = 0; i < kMicroRows; ++i)
+    for (int64_t step = steps * part / n_parts; step < steps * (part + 1) / n_parts; step += kLine / static_cast<int64_t>(sizeof(C))) __builtin_prefetch(rows[i] + step);
+}
+
+// The rows of one block of a times the task's panels, for one block of k.  c: element (first row of the block, first column of the task).
 template <class C, class X>
 void multiply_block(const Cut<C>& cut, const GemmProblem& p, const GemmTask& task, int64_t n_rows, int64_t steps, const RowBlock<C>& block, const C* b, X* c, int64_t c_row, bool add) {
   constexpr int64_t L = kLanes<PanelSum<C>>;
@@ -145,10 +152,12 @@ void multiply_block(const Cut<C>& cut, const GemmProblem& p, const GemmTask& tas
       const TileTarget<X> to{.c = c + row * c_row + (column - start), .c_row = c_row, .rows = n_rows - row < kMicroRows ? n_rows - row : kMicroRows,
                              .columns = p.n - column < vectors * L ? p.n - column : vectors * L, .add = add};
       const C* b_panel = b + (column - start) * steps;
-      if (cut.ready)
+      if (cut.ready) {
+        if (row + kMicroRows < n_rows) fetch_rows(block.rows + row + kMicroRows, steps, panel - task.first_panel, task.last_panel - task.first_panel);
         micro_panel(vectors, steps, RowsInPlace<C>{block.rows + row}, b_panel, to);
-      else
+      } else {
         micro_panel(vectors, steps, RowsPacked<C>{block.packed + row / kPackedRows<C> * kPackedRows<C> * steps + row % kPackedRows<C>}, b_panel, to);
+      }
     }
 }
 

@@ -72,6 +72,9 @@ inline int64_t pack_squares(P* panel, int64_t width, int64_t count, const X* x, 
   return whole;
 }
 
+// How far ahead rows are fetched of which each gives a short piece: the processor does not foresee those.
+inline constexpr int64_t kRowsAhead = 8;
+
 /// panel[step * width + i] = element (i, step) for i < count, zero for count <= i < width.
 ///   x  element (i, k) at x + i * i_stride + k * k_stride;  k in [0, n_k)
 template <class S, class X>
@@ -101,6 +104,8 @@ inline void pack_panel(Pair* panel, int64_t width, int64_t count, const bf16* x,
     for (int64_t k = 0; k < n_k; k += 2, panel += width, x += 2 * k_stride) {
       const bool both = k + 1 < n_k;
       int64_t i = 0;
+      for (int64_t ahead = kRowsAhead; ahead < kRowsAhead + 2; ++ahead)
+        for (int64_t at = 0; at < count; at += 32) __builtin_prefetch(x + ahead * k_stride + at);
       for (; i + L <= count; i += L) {
         const FullLanes low = __builtin_convertvector(static_cast<HalfLanesValue>(*reinterpret_cast<const HalfLanes*>(x + i)), FullLanes);
         const FullLanes high = both ? __builtin_bit_cast(FullLanes, load(x + k_stride + i)) : FullLanes{};

@@ -4,6 +4,10 @@
 
 #include <cstdint>
 
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
 #include "kernels/cpu/isa/function.h"
 
 namespace temper::TEMPER_ISA_NAMESPACE {
@@ -91,10 +95,15 @@ inline Vec<float> load_as(const float*, const double* x) {
 inline void store(float* p, Vec<float> v) { *reinterpret_cast<Lanes<float>::Unaligned*>(p) = v; }
 inline void store(double* p, Vec<double> v) { *reinterpret_cast<Lanes<double>::Unaligned*>(p) = v; }
 inline void store(bf16* p, Vec<float> v) {
+#if defined(__AVX512BF16__)
+  // Rounds as below; denormal numbers become 0, as they do inside products of pairs.
+  *reinterpret_cast<HalfLanes*>(p) = reinterpret_cast<HalfLanesValue>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(v)));
+#else
   const FullLanes u = __builtin_bit_cast(FullLanes, v);
   const FullLanes rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
   const FullLanes nan = __builtin_bit_cast(FullLanes, v != v);
   *reinterpret_cast<HalfLanes*>(p) = __builtin_convertvector((rounded & ~nan) | (nan & 0x7fc0u), HalfLanesValue);
+#endif
 }
 
 template <class A>
