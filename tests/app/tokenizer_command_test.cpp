@@ -27,6 +27,7 @@ TEST(TokenizerCommand, TrainsEncodesDecodesAndMeasures) {
   EXPECT_EQ(figures["bytes"], text.size());
   EXPECT_EQ(static_cast<size_t>(figures["tokens"]), static_cast<size_t>(std::count(encoded.out.begin(), encoded.out.end(), ' ')) + 1);
   EXPECT_GT(figures["mb_s"], 0.0);
+  EXPECT_GT(figures["cpu_mb_s"], 0.0);
 }
 
 TEST(TokenizerCommand, ExitCodesSayWhoMustAct) {
