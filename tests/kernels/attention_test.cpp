@@ -96,10 +96,12 @@ TEST(SinkAttentionKernel, AgreesWithItsTwinOverAllKeyListsDtypesAndIsas) {
         Tensor grad_sink = start.clone();
         const AttentionGrads grads = kernel<SinkAttentionBackward>(q)(grad_o, delta, trace, sink, grad_sink);
         EXPECT_TRUE(close(grads.q, grads_twin.q, pick(kAttentionCoreGrad, dtype)));
-        EXPECT_TRUE(close(grads.window, grads_twin.window, pick(kAttentionCoreGrad, accumulate_dtype(dtype))));
+        // Gradients of keys are fp32 sums of bf16 products: where pairs of bf16 are multiplied, probabilities and their gradients are
+        // rounded to bf16 first, as in every flash attention; the caller rounds these sums to bf16 in its next step anyway.
+        EXPECT_TRUE(close(grads.window, grads_twin.window, pick(kAttentionCoreGrad, dtype)));
         EXPECT_TRUE(close(grad_sink, grad_sink_twin, pick(kAttentionCoreGrad, accumulate_dtype(dtype))));
         if (keys.entries.defined()) {
-          EXPECT_TRUE(close(grads.entries, grads_twin.entries, pick(kAttentionCoreGrad, accumulate_dtype(dtype))));
+          EXPECT_TRUE(close(grads.entries, grads_twin.entries, pick(kAttentionCoreGrad, dtype)));
         }
       }
     }

@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "kernels/cpu/isa.h"
 #include "support/tensors.h"
 
@@ -69,6 +71,37 @@ TEST(IndexerLossKernel, AgreesWithItsTwinOnEveryIsaAndDtype) {
         EXPECT_EQ(out.grad_q.scalar_type(), dtype);
       }
     }
+}
+
+// Small whole numbers: scores are exact in every order of summation, and many are equal.
+Tensor whole_numbers(const Tensor& x) { return (to_accumulate(x) * 2).round().clamp(-3, 3).to(x.scalar_type()); }
+
+TEST(IndexerSelectKernel, KeepsTheBestOfManyEntriesInOrderAndTheLowerOfEqualOnes) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16})
+    for (const int64_t top_k : {int64_t{1}, int64_t{7}, int64_t{40}}) {
+      Problem p = make_problem(3, 16, 0, {1900, 3, 700}, dtype);
+      p.inputs.q = whole_numbers(p.inputs.q);
+      p.inputs.keys = whole_numbers(p.inputs.keys);
+      p.inputs.weights = whole_numbers(p.inputs.weights);
+      // The second document's scores rise with the entry: every key beats all before it.
+      const Tensor rising = p.inputs.keys.narrow(0, 1900 / 4, 700 / 4);
+      rising.zero_();
+      for (int64_t i = 0; i < rising.size(0); ++i) rising.select(0, i).select(0, 0).fill_(static_cast<double>(i));
+      p.inputs.weights.narrow(0, 1903, 700).fill_(1);
+      const Tensor twin = reference::indexer_select(p.inputs, top_k);
+      for (const Isa isa : available_isas()) {
+        const ForceIsa force(isa);
+        SCOPED_TRACE(fmt::format("{} {} top_k {}", isa_name(isa), dtype_name(dtype), top_k));
+        EXPECT_TRUE(same_bits(kernel<IndexerSelect>(p.inputs.q)(p.inputs, top_k), twin));
+      }
+    }
+}
+
+TEST(IndexerSelectKernel, TakesNanForTheLowestScore) {
+  const Problem p = make_problem(2, 16, 0, {400}, at::kFloat);
+  p.inputs.keys.select(0, 3).fill_(std::numeric_limits<double>::quiet_NaN());
+  const Tensor selected = kernel<IndexerSelect>(p.inputs.q)(p.inputs, 5);
+  EXPECT_EQ((selected.narrow(0, 30, 370) == 3).sum().item<int64_t>(), 0);
 }
 
 }  // namespace

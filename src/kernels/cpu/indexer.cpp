@@ -16,25 +16,83 @@
 namespace temper {
 namespace {
 
-// The K best of `scores` [n] as rows begin + index, ascending.  REQUIRES n > K.
+// Keeps the K best of n scores and their rows, in place and in order; of equal ones the first.  Returns the least score kept.
+// REQUIRES n >= K and no NaN.
 template <class A>
-void choose(const A* scores, int64_t n, int64_t K, int64_t begin, std::vector<A>& work, int32_t* chosen) {
-  // NaN would break the order: it is below every number.  Adding 0 makes +0 of -0.
-  const auto key = [](A score) { return score != score ? static_cast<A>(std::numeric_limits<float>::lowest()) : score + A{0}; };
-  work.resize(static_cast<size_t>(n));
-  std::transform(scores, scores + n, work.begin(), key);
+A keep_best(A* scores, int32_t* rows, int64_t n, int64_t K, std::vector<A>& work) {
+  work.assign(scores, scores + n);
   std::nth_element(work.begin(), work.begin() + (K - 1), work.end(), std::greater<>());
   const A least = work[static_cast<size_t>(K - 1)];
-  int64_t equal_places = K - std::count_if(work.begin(), work.begin() + K, [&](A score) { return score > least; });
+  int64_t equal_places = K - std::count_if(work.begin(), work.begin() + K, [&](A score) { return score > least; }), kept = 0;
   for (int64_t i = 0; i < n; ++i) {
-    const A score = key(scores[i]);
-    if (score > least || (score == least && equal_places-- > 0)) *chosen++ = static_cast<int32_t>(begin + i);
+    if (!(scores[i] > least || (scores[i] == least && equal_places-- > 0))) continue;
+    scores[kept] = scores[i];
+    rows[kept++] = rows[i];
   }
+  return least;
 }
+
+// The best K entries of queries that see more than K: keys stream by, and only those that beat the K-th best so far are kept.
+template <class A>
+class Selection {
+ public:
+  Selection(const IndexerArgs& args, int64_t K, void* scratch)
+      : args_(args), K_(K), scratch_(scratch), scores_(static_cast<size_t>(kScoreQueries * capacity())), rows_(static_cast<size_t>(kScoreQueries * capacity())) {}
+
+  /// Queries [first, first + n_queries) with the same first entry.
+  void block(int64_t first, int64_t n_queries, int64_t entry_begin, const int64_t* ends, int32_t* selected) {
+    int64_t counts[kScoreQueries] = {};
+    std::fill_n(thresholds_, kScoreQueries, std::numeric_limits<A>::quiet_NaN());
+    TEMPER_ISA_PICK(indexer_pack_queries)(args_, first, n_queries, scratch_);
+    const IndexerCandidates candidates{.n_queries = n_queries, .ends = ends, .thresholds = thresholds_, .capacity = capacity(), .counts = counts,
+                                       .scores = scores_.data(), .rows = rows_.data()};
+    const auto reduce = [&](int64_t query) {
+      thresholds_[query] = keep_best(scores_.data() + query * capacity(), rows_.data() + query * capacity(), counts[query], K_, work_);
+      counts[query] = K_;
+    };
+    const int64_t end = *std::max_element(ends, ends + n_queries);
+    for (int64_t key = entry_begin; key < end; key += kKeys) {
+      TEMPER_ISA_PICK(indexer_candidates)(args_, candidates, key, std::min(kKeys, end - key), scratch_);
+      for (int64_t query = 0; query < n_queries; ++query)
+        if (counts[query] > 2 * K_) reduce(query);
+    }
+    for (int64_t query = 0; query < n_queries; ++query) {
+      reduce(query);
+      std::copy_n(rows_.data() + query * capacity(), K_, selected + query * K_);
+    }
+  }
+
+  /// One query: its scores are few, and all are kept.
+  void single(int64_t query, int64_t entry_begin, int64_t entry_end, int32_t* selected) {
+    const int64_t n = entry_end - entry_begin;
+    scores_.resize(static_cast<size_t>(std::max(n, kScoreQueries * capacity())));
+    rows_.resize(scores_.size());
+    TEMPER_ISA_PICK(indexer_scores)(args_, query, entry_begin, n, scratch_, scores_.data());
+    for (int64_t i = 0; i < n; ++i) {
+      A& score = scores_[static_cast<size_t>(i)];
+      if (score != score) score = static_cast<A>(std::numeric_limits<float>::lowest());
+      rows_[static_cast<size_t>(i)] = static_cast<int32_t>(entry_begin + i);
+    }
+    keep_best(scores_.data(), rows_.data(), n, K_, work_);
+    std::copy_n(rows_.data(), K_, selected);
+  }
+
+ private:
+  static constexpr int64_t kKeys = 192;   // between two looks at the lists
+  int64_t capacity() const { return 2 * K_ + kKeys; }
+
+  const IndexerArgs& args_;
+  const int64_t K_;
+  void* const scratch_;
+  alignas(64) A thresholds_[kScoreQueries];
+  std::vector<A> scores_, work_;
+  std::vector<int32_t> rows_;
+};
 
 template <class A>
 void select_queries(const IndexerArgs& args, const int64_t* entry_begin, const int64_t* entry_end, int64_t K, int64_t first, int64_t last, void* scratch, int32_t* selected) {
-  std::vector<A> scores, work;
+  constexpr int64_t kFew = 4;   // blocks below this are not worth packing
+  Selection<A> selection(args, K, scratch);
   const auto is_sparse = [&](int64_t t) { return entry_end[t] - entry_begin[t] > K; };
   for (int64_t t = first; t < last;) {
     int32_t* row = selected + t * K;
@@ -43,13 +101,10 @@ void select_queries(const IndexerArgs& args, const int64_t* entry_begin, const i
       ++t;
       continue;
     }
-    int64_t to = t + 1, end = entry_end[t];
-    for (; to < last && to - t < kScoreQueries && is_sparse(to) && entry_begin[to] == entry_begin[t]; ++to) end = std::max(end, entry_end[to]);
-    const int64_t n_keys = end - entry_begin[t];
-    scores.resize(static_cast<size_t>((to - t) * n_keys));
-    TEMPER_ISA_PICK(indexer_scores)(args, t, to - t, entry_begin[t], n_keys, scratch, scores.data());
-    for (int64_t query = t; query < to; ++query)
-      choose(scores.data() + (query - t) * n_keys, entry_end[query] - entry_begin[query], K, entry_begin[query], work, selected + query * K);
+    int64_t to = t + 1;
+    while (to < last && to - t < kScoreQueries && is_sparse(to) && entry_begin[to] == entry_begin[t]) ++to;
+    if (to - t >= kFew) selection.block(t, to - t, entry_begin[t], entry_end + t, row);
+    for (int64_t query = t; to - t < kFew && query < to; ++query) selection.single(query, entry_begin[query], entry_end[query], selected + query * K);
     t = to;
   }
 }

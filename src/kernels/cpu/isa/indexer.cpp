@@ -3,6 +3,10 @@
 #include "kernels/cpu/isa/attention_tile.h"
 #include "kernels/cpu/isa/math.h"
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 namespace temper::TEMPER_ISA_NAMESPACE {
 namespace {
 
@@ -23,13 +27,50 @@ int64_t round_to_lanes(int64_t n) {
   return (n + L - 1) / L * L;
 }
 
-// dots[i][lane] = keys[i] . panel[:, lane]
-template <class X>
-void dots_of(const X* const* keys, int64_t n_keys, const Dot<X>* panel, int64_t dim, int64_t width, Accumulate<X>* dots) {
-  constexpr int L = kLanes<Accumulate<X>>;
-  cover(n_keys, width / L, [&]<int ROWS, int NV>(int64_t key, int64_t vector) {
-    dot_rows<ROWS, NV, X>(keys + key, panel + vector * L, steps_of(dim, static_cast<Dot<X>*>(nullptr)), width, dots + key * width + vector * L);
-  });
+// out[i][columns] = sum_j weights[j * width + i] * keys[j][columns], weights not rounded to the keys' type
+template <int ROWS, int NV, class X>
+inline void weighted_rows(int64_t n, const Accumulate<X>* weights, int64_t width, const X* const* keys, int64_t column, Accumulate<X>* out, int64_t ld) {
+  using A = Accumulate<X>;
+  constexpr int L = kLanes<A>;
+  Vec<A> sum[ROWS][NV]{};
+  for (int64_t j = 0; j < n; ++j, weights += width) {
+    Vec<A> key[NV];
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) key[v] = load(keys[j] + column + v * L);
+#pragma GCC unroll 12
+    for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) sum[i][v] += broadcast(weights[i]) * key[v];
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) store(out + i * ld + v * L, sum[i][v]);
+}
+
+// grads[i][columns] += sum over lanes of weights[i][lane] * x[lane][columns]
+template <int ROWS, int NV, class X>
+inline void add_outer(int64_t n_lanes, const Accumulate<X>* weights, const X* x, int64_t width, int64_t dim, int64_t column, Accumulate<X>* const* grads) {
+  using A = Accumulate<X>;
+  constexpr int L = kLanes<A>;
+  Vec<A> sum[ROWS][NV];
+#pragma GCC unroll 12
+  for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) sum[i][v] = load(grads[i] + column + v * L);
+  for (int64_t lane = 0; lane < n_lanes; ++lane) {
+    Vec<A> row[NV];
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) row[v] = load(x + lane * dim + column + v * L);
+#pragma GCC unroll 12
+    for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) sum[i][v] += broadcast(weights[i * width + lane]) * row[v];
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) store(grads[i] + column + v * L, sum[i][v]);
 }
 
 // Splits the scratch into arrays of 64-byte alignment.
@@ -43,40 +84,98 @@ struct Cursor {
   }
 };
 
-// Lanes are queries: the sum over heads needs no sum over lanes.  scores [n_queries, n_keys].
+// What a block of queries is scored with.  Lanes are queries: the sum over heads needs no sum over lanes.
 template <class X>
-void scores_of_many(const IndexerArgs& a, int64_t first, int64_t n_queries, const X* keys, int64_t n_keys, void* scratch, Accumulate<X>* scores) {
+struct QueryBlock {
   using A = Accumulate<X>;
-  constexpr int L = kLanes<A>;
-  const int64_t width = round_to_lanes<X>(n_queries), steps = steps_of(a.dim, static_cast<Dot<X>*>(nullptr));
+  int64_t width;
+  Dot<X>* panels;   // [heads][steps][width]
+  A* weights;       // [heads][width]
+  A *dots, *sums;   // [kKeysAtOnce][width]
+};
+
+template <class X>
+QueryBlock<X> query_block(const IndexerArgs& a, int64_t n_queries, void* scratch) {
   Cursor cursor{static_cast<char*>(scratch)};
-  Dot<X>* panels = cursor.take<Dot<X>>(a.n_heads * steps * width);   // [heads][steps][width]
-  A* weights = cursor.take<A>(a.n_heads * width);                    // [heads][width]
-  A* dots = cursor.take<A>(kKeysAtOnce * width);
-  A* sums = cursor.take<A>(kKeysAtOnce * width);
+  QueryBlock<X> block{};
+  block.width = round_to_lanes<X>(n_queries);
+  block.panels = cursor.take<Dot<X>>(a.n_heads * dot_steps<X>(a.dim) * block.width);
+  block.weights = cursor.take<Accumulate<X>>(a.n_heads * block.width);
+  block.dots = cursor.take<Accumulate<X>>(kKeysAtOnce * block.width);
+  block.sums = cursor.take<Accumulate<X>>(kKeysAtOnce * block.width);
+  return block;
+}
+
+template <class X>
+void pack_queries(const IndexerArgs& a, int64_t first, int64_t n_queries, void* scratch) {
+  using A = Accumulate<X>;
+  const QueryBlock<X> block = query_block<X>(a, n_queries, scratch);
+  const int64_t steps = dot_steps<X>(a.dim), width = block.width;
   for (int64_t h = 0; h < a.n_heads; ++h) {
-    pack_panel(panels + h * steps * width, width, n_queries, static_cast<const X*>(a.q) + (first * a.n_heads + h) * a.dim, a.n_heads * a.dim, 1, a.dim);
-    for (int64_t i = 0; i < width; ++i) weights[h * width + i] = i < n_queries ? static_cast<const A*>(a.weights)[(first + i) * a.n_heads + h] : A{};
-  }
-  const X* rows[kKeysAtOnce];
-  for (int64_t key = 0; key < n_keys; key += kKeysAtOnce) {
-    const int64_t count = n_keys - key < kKeysAtOnce ? n_keys - key : kKeysAtOnce;
-    for (int64_t i = 0; i < count; ++i) rows[i] = keys + (key + i) * a.dim;
-    for (int64_t i = 0; i < count * width; i += L) store(sums + i, Vec<A>{});
-    for (int64_t h = 0; h < a.n_heads; ++h) {
-      dots_of<X>(rows, count, panels + h * steps * width, a.dim, width, dots);
-      for (int64_t i = 0; i < count; ++i)
-        for (int64_t lane = 0; lane < width; lane += L) {
-          const Vec<A> dot = load(dots + i * width + lane);
-          store(sums + i * width + lane, load(sums + i * width + lane) + (dot < 0 ? Vec<A>{} : dot) * load(weights + h * width + lane));
-        }
-    }
-    for (int64_t query = 0; query < n_queries; ++query)
-      for (int64_t i = 0; i < count; ++i) scores[query * n_keys + key + i] = sums[i * width + query];
+    pack_panel(block.panels + h * steps * width, width, n_queries, static_cast<const X*>(a.q) + (first * a.n_heads + h) * a.dim, a.n_heads * a.dim, 1, a.dim);
+    for (int64_t i = 0; i < width; ++i) block.weights[h * width + i] = i < n_queries ? static_cast<const A*>(a.weights)[(first + i) * a.n_heads + h] : A{};
   }
 }
 
-// Lanes are heads: for a few queries, and for lists of keys.  Leaves the dot products in `dots` [n_keys][width].
+// block.sums[i][query] = score of keys[i]
+template <class X>
+void score_keys(const IndexerArgs& a, const QueryBlock<X>& block, const X* keys, int64_t count) {
+  using A = Accumulate<X>;
+  constexpr int L = kLanes<A>;
+  const int64_t width = block.width;
+  const X* rows[kKeysAtOnce];
+  for (int64_t i = 0; i < count; ++i) rows[i] = keys + i * a.dim;
+  for (int64_t h = 0; h < a.n_heads; ++h) {
+    all_dots<X>(rows, count, block.panels + h * dot_steps<X>(a.dim) * width, width, a.dim, block.dots, width);
+    for (int64_t lane = 0; lane < width; lane += L) {
+      const Vec<A> weight = load(block.weights + h * width + lane);
+      for (int64_t i = 0; i < count; ++i) {
+        const Vec<A> dot = load(block.dots + i * width + lane), term = (dot < 0 ? Vec<A>{} : dot) * weight;
+        store(block.sums + i * width + lane, h == 0 ? term : load(block.sums + i * width + lane) + term);
+      }
+    }
+  }
+}
+
+// Bit i: lane i of `value` is not at most that of `bound` (also where the bound is NaN).
+template <class A>
+inline uint32_t lanes_above(Vec<A> value, Vec<A> bound) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(A) == 4)
+    return _mm512_cmp_ps_mask(reinterpret_cast<__m512>(value), reinterpret_cast<__m512>(bound), _CMP_NLE_UQ);
+  else
+    return _mm512_cmp_pd_mask(reinterpret_cast<__m512d>(value), reinterpret_cast<__m512d>(bound), _CMP_NLE_UQ);
+#else
+  uint32_t bits = 0;
+  for (int i = 0; i < kLanes<A>; ++i) bits |= static_cast<uint32_t>(!(value[i] <= bound[i])) << i;
+  return bits;
+#endif
+}
+
+template <class X>
+void collect(const IndexerArgs& a, const IndexerCandidates& c, int64_t key_begin, int64_t n_keys, void* scratch) {
+  using A = Accumulate<X>;
+  constexpr int L = kLanes<A>;
+  const QueryBlock<X> block = query_block<X>(a, c.n_queries, scratch);
+  const A lowest = static_cast<A>(-__FLT_MAX__);
+  for (int64_t key = key_begin; key < key_begin + n_keys; key += kKeysAtOnce) {
+    const int64_t count = key_begin + n_keys - key < kKeysAtOnce ? key_begin + n_keys - key : kKeysAtOnce;
+    score_keys<X>(a, block, static_cast<const X*>(a.keys) + key * a.dim, count);
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t lane = 0; lane < block.width; lane += L) {
+        const Vec<A> raw = load(block.sums + i * block.width + lane), score = raw == raw ? raw : broadcast(lowest);
+        for (uint32_t hits = lanes_above<A>(score, load(static_cast<const A*>(c.thresholds) + lane)); hits != 0; hits &= hits - 1) {
+          const int64_t at = __builtin_ctz(hits), query = lane + at;
+          if (query >= c.n_queries || key + i >= c.ends[query]) continue;
+          const int64_t place = query * c.capacity + c.counts[query]++;
+          static_cast<A*>(c.scores)[place] = score[at];
+          c.rows[place] = static_cast<int32_t>(key + i);
+        }
+      }
+  }
+}
+
+// Lanes are heads: for single queries, and for lists of keys.  Leaves the dot products in `dots` [n_keys][width].
 template <class X>
 void scores_of_one(const IndexerArgs& a, int64_t t, const X* const* keys, int64_t n_keys, Dot<X>* panel, Accumulate<X>* weights, Accumulate<X>* dots, Accumulate<X>* scores) {
   using A = Accumulate<X>;
@@ -84,7 +183,7 @@ void scores_of_one(const IndexerArgs& a, int64_t t, const X* const* keys, int64_
   const int64_t width = round_to_lanes<X>(a.n_heads);
   pack_panel(panel, width, a.n_heads, static_cast<const X*>(a.q) + t * a.n_heads * a.dim, a.dim, 1, a.dim);
   for (int64_t h = 0; h < width; ++h) weights[h] = h < a.n_heads ? static_cast<const A*>(a.weights)[t * a.n_heads + h] : A{};
-  dots_of<X>(keys, n_keys, panel, a.dim, width, dots);
+  all_dots<X>(keys, n_keys, panel, width, a.dim, dots, width);
   for (int64_t i = 0; i < n_keys; ++i) {
     Vec<A> sum{};
     for (int64_t lane = 0; lane < width; lane += L) {
@@ -140,7 +239,7 @@ Accumulate<X> pay(const IndexerLossArgs& a, int64_t t, int64_t n, const LossScra
   const int64_t H = attention.n_heads, width = round_to_lanes<X>(H);
   pack_panel(s.panel, width, H, static_cast<const X*>(attention.q) + t * H * attention.dim, attention.dim, 1, attention.dim);
   for (int64_t h = 0; h < width; ++h) s.lanes[h] = h < H ? static_cast<const A*>(attention.lse)[t * H + h] : static_cast<A>(__builtin_inf());
-  dots_of<X>(s.entries, n, s.panel, attention.dim, width, s.dots);
+  all_dots<X>(s.entries, n, s.panel, width, attention.dim, s.dots, width);
   A total{};
   for (int64_t i = 0; i < n; ++i) {
     Vec<A> sum{};
@@ -213,7 +312,7 @@ void loss_queries(const IndexerLossArgs& a, int64_t begin, int64_t end, void* sc
     });
     const X* q = static_cast<const X*>(indexer.q) + t * Hi * dim;
     cover(n, dim / L, [&]<int ROWS, int NV>(int64_t key, int64_t vector) {
-      add_outer<ROWS, NV, X>(Hi, s.dots + key * width, q, nullptr, nullptr, width, dim, vector * L, s.grad_keys + key);
+      add_outer<ROWS, NV, X>(Hi, s.dots + key * width, q, width, dim, vector * L, s.grad_keys + key);
     });
   }
 }
@@ -229,24 +328,28 @@ void indexer_scratch(const IndexerArgs& a, int64_t& bytes) {
   });
 }
 
-void indexer_scores(const IndexerArgs& a, int64_t first, int64_t n_queries, int64_t key_begin, int64_t n_keys, void* scratch, void* scores_out) {
+void indexer_scores(const IndexerArgs& a, int64_t query, int64_t key_begin, int64_t n_keys, void* scratch, void* scores) {
   with_dot_element(a.element, [&]<class X>(X*) {
     using A = Accumulate<X>;
-    A* scores = static_cast<A*>(scores_out);
-    const X* keys = static_cast<const X*>(a.keys) + key_begin * a.dim;
-    if (n_queries >= 4) return scores_of_many<X>(a, first, n_queries, keys, n_keys, scratch, scores);
     const int64_t width = round_to_lanes<X>(a.n_heads);
     Cursor cursor{static_cast<char*>(scratch)};
     Dot<X>* panel = cursor.take<Dot<X>>(a.dim * width);
     A *weights = cursor.take<A>(width), *dots = cursor.take<A>(kKeysAtOnce * width);
     const X* rows[kKeysAtOnce];
-    for (int64_t query = 0; query < n_queries; ++query)
-      for (int64_t key = 0; key < n_keys; key += kKeysAtOnce) {
-        const int64_t count = n_keys - key < kKeysAtOnce ? n_keys - key : kKeysAtOnce;
-        for (int64_t i = 0; i < count; ++i) rows[i] = keys + (key + i) * a.dim;
-        scores_of_one<X>(a, first + query, rows, count, panel, weights, dots, scores + query * n_keys + key);
-      }
+    for (int64_t key = 0; key < n_keys; key += kKeysAtOnce) {
+      const int64_t count = n_keys - key < kKeysAtOnce ? n_keys - key : kKeysAtOnce;
+      for (int64_t i = 0; i < count; ++i) rows[i] = static_cast<const X*>(a.keys) + (key_begin + key + i) * a.dim;
+      scores_of_one<X>(a, query, rows, count, panel, weights, dots, static_cast<A*>(scores) + key);
+    }
   });
+}
+
+void indexer_pack_queries(const IndexerArgs& a, int64_t first, int64_t n_queries, void* scratch) {
+  with_dot_element(a.element, [&]<class X>(X*) { pack_queries<X>(a, first, n_queries, scratch); });
+}
+
+void indexer_candidates(const IndexerArgs& a, const IndexerCandidates& candidates, int64_t key_begin, int64_t n_keys, void* scratch) {
+  with_dot_element(a.element, [&]<class X>(X*) { collect<X>(a, candidates, key_begin, n_keys, scratch); });
 }
 
 void indexer_loss_scratch(const IndexerLossArgs& args, int64_t& bytes) {

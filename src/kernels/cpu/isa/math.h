@@ -36,6 +36,30 @@ inline Vec<double> exp_of(Vec<double> x) {
   return x < -708.0 ? Vec<double>{} : y * __builtin_bit_cast(Vec<double>, exponent);
 }
 
+/// ln(x) of positive normal numbers, relative error below 3e-7 (float) and 1e-15 (double).
+/// x = 2^n m with m about 1, and ln m = 2 artanh((m - 1) / (m + 1)).
+inline Vec<float> log_of(Vec<float> x) {
+  typedef Lanes<float>::I I;
+  const I bits = __builtin_bit_cast(I, x), n = (bits - 0x3f3504f3) >> 23;   // m from sqrt(1/2) to sqrt(2)
+  const Vec<float> m = __builtin_bit_cast(Vec<float>, bits - (n << 23)), s = (m - 1) / (m + 1), square = s * s;
+  Vec<float> y = broadcast(2.0f / 11);
+  constexpr float kCoefficients[] = {2.0f / 9, 2.0f / 7, 2.0f / 5, 2.0f / 3, 2.0f};
+#pragma GCC unroll 5
+  for (int i = 0; i < 5; ++i) y = y * square + kCoefficients[i];
+  return y * s + __builtin_convertvector(n, Vec<float>) * 0.693147180559945309f;
+}
+
+inline Vec<double> log_of(Vec<double> x) {
+  typedef Lanes<double>::I I;
+  const I bits = __builtin_bit_cast(I, x), n = (bits - 0x3fe6a09e667f3bcd) >> 52;
+  const Vec<double> m = __builtin_bit_cast(Vec<double>, bits - (n << 52)), s = (m - 1) / (m + 1), square = s * s;
+  Vec<double> y = broadcast(2.0 / 23);
+  constexpr double kCoefficients[] = {2.0 / 21, 2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13, 2.0 / 11, 2.0 / 9, 2.0 / 7, 2.0 / 5, 2.0 / 3, 2.0};
+#pragma GCC unroll 11
+  for (int i = 0; i < 11; ++i) y = y * square + kCoefficients[i];
+  return y * s + __builtin_convertvector(n, Vec<double>) * 0.693147180559945309;
+}
+
 template <class V>
 inline V max_of(V a, V b) { return a > b ? a : b; }
 
