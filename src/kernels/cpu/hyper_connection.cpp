@@ -14,6 +14,10 @@ constexpr int64_t kGrainElements = 8192;   // of the streams: fewer are not wort
 bool fits(int64_t M) { return M >= 1 && M <= kHcMaxMult; }
 int64_t grain(const HcRows& rows) { return std::max<int64_t>(kGrainElements / (rows.M * rows.D), 1); }
 
+// Scratch of each part, rows on 64-byte borders.
+Tensor part_scratch(int64_t parts, int64_t bytes) { return at::empty({parts, (bytes + 63) / 64 * 64}, at::kByte); }
+void* scratch_of(const Tensor& scratch, int64_t part) { return static_cast<char*>(scratch.data_ptr()) + part * scratch.size(1); }
+
 HcRows make_rows(const Tensor& streams) {
   HcRows rows{};
   rows.element = element_of(streams);
@@ -46,7 +50,10 @@ HcPre pre(const Tensor& streams_any, const HcTensors& weights, const HcConfig& c
   rows.inv_rms = result.saved.inv_rms.data_ptr();
   rows.mix = result.saved.mix.data_ptr();
   rows.coefficients = result.saved.coefficients.data_ptr();
-  parallel_parts(T, grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(hc_pre_rows)(rows, begin, end); });
+  int64_t scratch_bytes = 0;
+  TEMPER_ISA_PICK(hc_pre_scratch)(rows, scratch_bytes);
+  const Tensor scratch = part_scratch(count_parts(T, grain(rows)), scratch_bytes);
+  parallel_parts(T, grain(rows), [&](int64_t part, int64_t begin, int64_t end) { TEMPER_ISA_PICK(hc_pre_rows)(rows, scratch_of(scratch, part), begin, end); });
   return result;
 }
 
@@ -119,11 +126,9 @@ HcPreGrad pre_backward(const HcPreBackwardArgs& args) {
   rows.scaled = scaled.data_ptr();
 
   int64_t scratch_bytes = 0;
-  TEMPER_ISA_PICK(hc_scratch_bytes)(rows, scratch_bytes);
-  const Tensor scratch = at::empty({count_parts(T, grain(rows)), scratch_bytes}, at::kByte);   // 64-byte aligned rows
-  parallel_parts(T, grain(rows), [&](int64_t part, int64_t begin, int64_t end) {
-    TEMPER_ISA_PICK(hc_pre_backward_rows)(rows, static_cast<char*>(scratch.data_ptr()) + part * scratch_bytes, begin, end);
-  });
+  TEMPER_ISA_PICK(hc_pre_backward_scratch)(rows, scratch_bytes);
+  const Tensor scratch = part_scratch(count_parts(T, grain(rows)), scratch_bytes);
+  parallel_parts(T, grain(rows), [&](int64_t part, int64_t begin, int64_t end) { TEMPER_ISA_PICK(hc_pre_backward_rows)(rows, scratch_of(scratch, part), begin, end); });
   if (!args.weight_grads) return grads;
   grads.fn = at::empty_like(args.weights.fn);
   grads.base = at::empty_like(args.weights.base);

@@ -1,62 +1,93 @@
-// mHC for a range of tokens.  Tokens are taken a block of lanes at a time: sums over the streams token by token, then
-// sigmoid and Sinkhorn for all tokens of the block at once, one token in each lane.
+// mHC forward, and the backward pass of its last step.  Tokens are taken a block of lanes at a time: the projection, sigmoid and
+// Sinkhorn of all tokens of the block at once, one token in each lane.
 
 #include "kernels/cpu/isa/hyper_connection.h"
 
-#include "kernels/cpu/isa/math.h"
+#include "kernels/cpu/isa/hc_lanes.h"
+#include "kernels/cpu/isa/transpose.h"
 
 namespace temper::TEMPER_ISA_NAMESPACE {
 namespace {
 
-constexpr int kMaxM = kHcMaxMult, kMaxC = 2 * kMaxM + kMaxM * kMaxM;
-constexpr int kDotTokens = 4, kDotRows = TEMPER_ISA_BYTES == 64 ? 6 : 2;   // fill the vector registers
-
-template <class A>
-struct Lane {   // one value for each token of a block
-  A at[kLanes<A>];
-  Vec<A> get() const { return load(at); }
-  void set(Vec<A> v) { store(at, v); }
-};
+constexpr int64_t kChunk = 64;   // columns of the streams that are turned at once
+constexpr int kPanelRows = TEMPER_ISA_BYTES == 64 ? 12 : 6;   // times two blocks: sums that the vector registers hold
 
 template <class A>
 Vec<A> sigmoid(Vec<A> x) { return 1 / (1 + exp_of(-x)); }
 
-// out[c * lanes + token] = fn[c] . x[token] for N tokens and R rows of fn.
-template <int N, int R, class X>
-void dots(const X* x, int64_t n, const Accumulate<X>* fn, Accumulate<X>* out) {
+// ---- Projection of a block of tokens ----
+
+// panel[k][c] = fn[c][k]
+template <class A>
+void pack_projection(const A* fn, int64_t C, int64_t n, A* panel) {
+  for (int64_t k = 0; k < n; k += kChunk)
+    for (int64_t c = 0; c < C; ++c)
+      for (int64_t i = k; i < k + kChunk && i < n; ++i) panel[i * C + c] = fn[c * n + i];
+}
+
+// mix[v][r] += sum over k of panel[k][r] * columns[v][k], for R rows and V blocks of tokens
+template <int R, int V, class A>
+void add_rows(const A* columns, const A* panel, int64_t C, int64_t n, Lane<A>* const (&mix)[V]) {
+  constexpr int L = kLanes<A>;
+  Vec<A> sum[R][V];
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) sum[r][v] = mix[v][r].get();
+  for (int64_t k = 0; k < n; ++k) {
+    Vec<A> column[V];
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) column[v] = load(columns + (v * kChunk + k) * L);
+#pragma GCC unroll 12
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) sum[r][v] += broadcast(panel[k * C + r]) * column[v];
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) mix[v][r].set(sum[r][v]);
+}
+
+template <class A>
+struct Projection {   // of a block of tokens: fn . x and x . x
+  Lane<A> mix[kHcMaxC] = {}, squares = {};
+};
+
+// `count` tokens, more than V - 1 whole blocks.
+template <int V, class X>
+void project_blocks(const X* x, int64_t count, int64_t n, const Accumulate<X>* panel, int64_t C, Projection<Accumulate<X>>* out) {
   using A = Accumulate<X>;
   constexpr int L = kLanes<A>;
-  Vec<A> sum[N][R] = {};
-  int64_t i = 0;
-  for (; i + L <= n; i += L) {
-    Vec<A> row[R];
-#pragma GCC unroll 6
-    for (int r = 0; r < R; ++r) row[r] = load(fn + r * n + i);
+  alignas(64) A columns[V * kChunk * L];
+  for (int64_t k = 0; k < n; k += kChunk) {
+    const int64_t width = n - k < kChunk ? n - k : kChunk;
+    for (int v = 0; v < V; ++v) {
+      A* const turned = columns + v * kChunk * L;
+      transpose_rows(x + v * L * n + k, n, count - v * L < L ? count - v * L : L, width, turned);
+      Vec<A> square[4] = {};   // chains that do not wait for each other
+      int64_t i = 0;
+      for (; i + 4 <= width; i += 4)
 #pragma GCC unroll 4
-    for (int t = 0; t < N; ++t) {
-      const Vec<A> v = load(x + t * n + i);
-#pragma GCC unroll 6
-      for (int r = 0; r < R; ++r) sum[t][r] += v * row[r];
+        for (int64_t j = 0; j < 4; ++j) square[j] += load(turned + (i + j) * L) * load(turned + (i + j) * L);
+      for (; i < width; ++i) square[0] += load(turned + i * L) * load(turned + i * L);
+      out[v].squares.set(out[v].squares.get() + ((square[0] + square[1]) + (square[2] + square[3])));
     }
+    const auto rows = [&]<int R>(int64_t c) {
+      Lane<A>* mix[V];
+      for (int v = 0; v < V; ++v) mix[v] = out[v].mix + c;
+      add_rows<R, V, A>(columns, panel + k * C + c, C, width, mix);
+    };
+    int64_t c = 0;
+    for (; c + kPanelRows <= C; c += kPanelRows) rows.template operator()<kPanelRows>(c);
+    for (; c + 4 <= C; c += 4) rows.template operator()<4>(c);
+    for (; c < C; ++c) rows.template operator()<1>(c);
   }
-  for (int t = 0; t < N; ++t)
-    for (int r = 0; r < R; ++r) {
-      A total = sum_lanes<A>(sum[t][r]);
-      for (int64_t k = i; k < n; ++k) total += to_float(x[t * n + k]) * fn[r * n + k];
-      out[r * L + t] = total;
-    }
 }
 
-template <int N, class X>
-void all_dots(const X* x, int64_t n, const Accumulate<X>* fn, int64_t C, Accumulate<X>* out) {
-  constexpr int L = kLanes<Accumulate<X>>;
-  int64_t c = 0;
-  for (; c + kDotRows <= C; c += kDotRows) dots<N, kDotRows>(x, n, fn + c * n, out + c * L);
-  for (; c < C; ++c) dots<N, 1>(x, n, fn + c * n, out + c * L);
-}
-
-template <class X>
-Accumulate<X> dot(const X* a, const X* b, int64_t n) {
+// For a few tokens the panel is not worth making.
+template <class X, class B>
+Accumulate<X> dot(const X* a, const B* b, int64_t n) {
   using A = Accumulate<X>;
   constexpr int L = kLanes<A>;
   Vec<A> sum{};
@@ -67,158 +98,96 @@ Accumulate<X> dot(const X* a, const X* b, int64_t n) {
   return total;
 }
 
-template <class A>
-void normalise_rows(Vec<A>* m, int64_t M, A eps) {
-  for (int64_t j = 0; j < M; ++j) {
-    Vec<A> sum = broadcast(eps);
-    for (int64_t k = 0; k < M; ++k) sum += m[j * M + k];
-    const Vec<A> inverse = 1 / sum;
-    for (int64_t k = 0; k < M; ++k) m[j * M + k] *= inverse;
-  }
-}
-template <class A>
-void normalise_columns(Vec<A>* m, int64_t M, A eps) {
-  for (int64_t k = 0; k < M; ++k) {
-    Vec<A> sum = broadcast(eps);
-    for (int64_t j = 0; j < M; ++j) sum += m[j * M + k];
-    const Vec<A> inverse = 1 / sum;
-    for (int64_t j = 0; j < M; ++j) m[j * M + k] *= inverse;
+
+template <class X>
+void project_tokens(const X* x, int64_t count, int64_t n, const Accumulate<X>* fn, int64_t C, Projection<Accumulate<X>>& out) {
+  for (int64_t t = 0; t < count; ++t) {
+    out.squares.at[t] = dot(x + t * n, x + t * n, n);
+    for (int64_t c = 0; c < C; ++c) out.mix[c].at[t] = dot(x + t * n, fn + c * n, n);
   }
 }
 
-// Softmax along k of logits, in place.
-template <class A>
-void softmax_rows(Vec<A>* m, int64_t M) {
-  for (int64_t j = 0; j < M; ++j) {
-    Vec<A> largest = m[j * M];
-    for (int64_t k = 1; k < M; ++k) largest = max_of(largest, m[j * M + k]);
-    Vec<A> sum{};
-    for (int64_t k = 0; k < M; ++k) sum += m[j * M + k] = exp_of(m[j * M + k] - largest);
-    const Vec<A> inverse = 1 / sum;
-    for (int64_t k = 0; k < M; ++k) m[j * M + k] *= inverse;
-  }
-}
+// ---- Forward ----
 
-template <class A>
-void sinkhorn(Vec<A>* m, int64_t M, int64_t iters, A eps) {
-  softmax_rows<A>(m, M);
-  for (int64_t i = 0; i < M * M; ++i) m[i] += eps;
-  normalise_columns<A>(m, M, eps);
-  for (int64_t i = 1; i < iters; ++i) {
-    normalise_rows<A>(m, M, eps);
-    normalise_columns<A>(m, M, eps);
-  }
-}
-
-// One normalisation backwards: x its input, y its output, d the gradient, changed in place.
-template <class A>
-void unnormalise(const Vec<A>* x, const Vec<A>* y, Vec<A>* d, int64_t M, int64_t along, int64_t across, A eps) {
-  for (int64_t line = 0; line < M; ++line) {
-    Vec<A> sum = broadcast(eps), dot{};
-    for (int64_t i = 0; i < M; ++i) {
-      const int64_t at = line * across + i * along;
-      sum += x[at];
-      dot += d[at] * y[at];
-    }
-    const Vec<A> inverse = 1 / sum;
-    for (int64_t i = 0; i < M; ++i) {
-      const int64_t at = line * across + i * along;
-      d[at] = (d[at] - dot) * inverse;
-    }
-  }
-}
-
-// d: gradient of the result -> of the logits.  steps: (2 iters) * M * M vectors.
-template <class A>
-void sinkhorn_backward(Vec<A>* d, const Vec<A>* logits, int64_t M, int64_t iters, A eps, Vec<A>* steps) {
-  const int64_t n = M * M;
-  Vec<A>* first = steps;   // softmax, without eps
-  for (int64_t i = 0; i < n; ++i) first[i] = logits[i];
-  softmax_rows<A>(first, M);
-  Vec<A>* inputs = steps + n;   // input of normalisation s at inputs + s * n
-  for (int64_t i = 0; i < n; ++i) inputs[i] = first[i] + eps;
-  const int64_t n_steps = 2 * iters - 1;
-  Vec<A> last[kMaxM * kMaxM];
-  for (int64_t s = 0; s < n_steps; ++s) {
-    Vec<A>* next = s + 1 < n_steps ? inputs + (s + 1) * n : last;
-    for (int64_t i = 0; i < n; ++i) next[i] = inputs[s * n + i];
-    s % 2 == 0 ? normalise_columns<A>(next, M, eps) : normalise_rows<A>(next, M, eps);
-  }
-  for (int64_t s = n_steps; s-- > 0;) {
-    const Vec<A>* y = s + 1 < n_steps ? inputs + (s + 1) * n : last;
-    s % 2 == 0 ? unnormalise<A>(inputs + s * n, y, d, M, M, 1, eps) : unnormalise<A>(inputs + s * n, y, d, M, 1, M, eps);
-  }
-  for (int64_t j = 0; j < M; ++j) {
-    Vec<A> sum{};
-    for (int64_t k = 0; k < M; ++k) sum += d[j * M + k] * first[j * M + k];
-    for (int64_t k = 0; k < M; ++k) d[j * M + k] = first[j * M + k] * (d[j * M + k] - sum);
-  }
-}
-
-template <class A>
-void gather(Lane<A>* lanes, const A* rows, int64_t C, int64_t count) {
-  for (int64_t c = 0; c < C; ++c)
-    for (int64_t t = 0; t < kLanes<A>; ++t) lanes[c].at[t] = t < count ? rows[t * C + c] : A{};
-}
 template <class A>
 void scatter(A* rows, const Lane<A>* lanes, int64_t C, int64_t count) {
   for (int64_t t = 0; t < count; ++t)
     for (int64_t c = 0; c < C; ++c) rows[t * C + c] = lanes[c].at[t];
 }
 
-template <class X>
-void pre(const HcRows& a, int64_t begin, int64_t end) {
+// y = sum over j of pre_j * x_j
+template <int kM, class X>
+void weigh_streams(const HcRows& a, int64_t t) {
   using A = Accumulate<X>;
   constexpr int L = kLanes<A>;
-  const int64_t M = a.M, D = a.D, C = a.C, n = M * D;
-  const A *fn = static_cast<const A*>(a.fn), *base = static_cast<const A*>(a.base), *scale = static_cast<const A*>(a.scale);
-  for (int64_t first = begin; first < end; first += L) {
-    const int64_t count = end - first < L ? end - first : L;
-    const X* x = static_cast<const X*>(a.streams) + first * n;
-    Lane<A> mix[kMaxC] = {}, squares = {}, coefficients[kMaxC];
-    int64_t t = 0;
-    for (; t + kDotTokens <= count; t += kDotTokens) all_dots<kDotTokens>(x + t * n, n, fn, C, &mix[0].at[t]);
-    for (; t < count; ++t) all_dots<1>(x + t * n, n, fn, C, &mix[0].at[t]);
-    for (t = 0; t < count; ++t) squares.at[t] = dot(x + t * n, x + t * n, n);
-
-    Vec<A> rho = squares.get() / static_cast<A>(n) + static_cast<A>(a.rms_norm_eps);
-    for (int lane = 0; lane < L; ++lane) rho[lane] = static_cast<A>(1 / __builtin_sqrt(rho[lane]));
-    const auto logit = [&](int64_t c, int64_t part) {
-      const Vec<A> m = mix[c].get() * rho;
-      mix[c].set(m);
-      return m * scale[part] + base[c];
-    };
-    for (int64_t i = 0; i < M; ++i) coefficients[i].set(sigmoid<A>(logit(i, 0)) + static_cast<A>(a.hc_eps));
-    if (!a.head) {
-      for (int64_t i = 0; i < M; ++i) coefficients[M + i].set(2 * sigmoid<A>(logit(M + i, 1)));
-      Vec<A> comb[kMaxM * kMaxM];
-      for (int64_t i = 0; i < M * M; ++i) comb[i] = logit(2 * M + i, 2);
-      sinkhorn<A>(comb, M, a.sinkhorn_iters, static_cast<A>(a.hc_eps));
-      for (int64_t i = 0; i < M * M; ++i) coefficients[2 * M + i].set(comb[i]);
-    }
-    for (t = 0; t < count; ++t) static_cast<A*>(a.inv_rms)[first + t] = rho[t];
-    scatter(static_cast<A*>(a.mix) + first * C, mix, C, count);
-    scatter(static_cast<A*>(a.coefficients) + first * C, coefficients, C, count);
-
-    for (t = 0; t < count; ++t) {
-      const X* token = x + t * n;
-      X* y = static_cast<X*>(a.y) + (first + t) * D;
-      int64_t i = 0;
-      for (; i + L <= D; i += L) {
-        Vec<A> sum = load(token + i) * coefficients[0].at[t];
-        for (int64_t j = 1; j < M; ++j) sum += load(token + j * D + i) * coefficients[j].at[t];
-        store(y + i, sum);
-      }
-      for (; i < D; ++i) {
-        A sum{};
-        for (int64_t j = 0; j < M; ++j) sum += to_float(token[j * D + i]) * coefficients[j].at[t];
-        y[i] = from_float<X>(sum);
-      }
-    }
+  const int64_t M = kM ? kM : a.M, D = a.D;
+  const X* x = static_cast<const X*>(a.streams) + t * M * D;
+  X* y = static_cast<X*>(a.y) + t * D;
+  const A* pre = static_cast<const A*>(a.coefficients) + t * a.C;
+  int64_t i = 0;
+  for (; i + L <= D; i += L) {
+    Vec<A> sum{};
+#pragma GCC unroll 4
+    for (int64_t j = 0; j < M; ++j) sum += load(x + j * D + i) * pre[j];
+    store(y + i, sum);
+  }
+  for (; i < D; ++i) {
+    A sum{};
+    for (int64_t j = 0; j < M; ++j) sum += to_float(x[j * D + i]) * pre[j];
+    y[i] = from_float<X>(sum);
   }
 }
 
-// kM = 0: M is known at run time only.
+// The coefficients and y of one block.
+template <int kM, class X>
+void finish_block(const HcRows& a, int64_t first, int64_t count, Projection<Accumulate<X>>& projection) {
+  using A = Accumulate<X>;
+  constexpr int L = kLanes<A>;
+  const int64_t M = kM ? kM : a.M, C = a.C;
+  const A *base = static_cast<const A*>(a.base), *scale = static_cast<const A*>(a.scale);
+  Lane<A>* const mix = projection.mix;
+  Lane<A> coefficients[kHcMaxC];
+  Vec<A> rho = projection.squares.get() / static_cast<A>(M * a.D) + static_cast<A>(a.rms_norm_eps);
+  for (int lane = 0; lane < L; ++lane) rho[lane] = static_cast<A>(1 / __builtin_sqrt(rho[lane]));
+  const auto logit = [&](int64_t c, int64_t part) {
+    const Vec<A> m = mix[c].get() * rho;
+    mix[c].set(m);
+    return m * scale[part] + base[c];
+  };
+  for (int64_t i = 0; i < M; ++i) coefficients[i].set(sigmoid<A>(logit(i, 0)) + static_cast<A>(a.hc_eps));
+  if (!a.head) {
+    for (int64_t i = 0; i < M; ++i) coefficients[M + i].set(2 * sigmoid<A>(logit(M + i, 1)));
+    Vec<A> comb[kHcMaxM * kHcMaxM] = {};
+    for (int64_t i = 0; i < M * M; ++i) comb[i] = logit(2 * M + i, 2);
+    sinkhorn<kM, A>(comb, M, a.sinkhorn_iters, static_cast<A>(a.hc_eps));
+    for (int64_t i = 0; i < M * M; ++i) coefficients[2 * M + i].set(comb[i]);
+  }
+  for (int64_t t = 0; t < count; ++t) static_cast<A*>(a.inv_rms)[first + t] = rho[t];
+  scatter(static_cast<A*>(a.mix) + first * C, mix, C, count);
+  scatter(static_cast<A*>(a.coefficients) + first * C, coefficients, C, count);
+  for (int64_t t = 0; t < count; ++t) weigh_streams<kM, X>(a, first + t);
+}
+
+template <int kM, class X>
+void pre(const HcRows& a, void* scratch, int64_t begin, int64_t end) {
+  using A = Accumulate<X>;
+  constexpr int L = kLanes<A>;
+  const int64_t n = (kM ? kM : a.M) * a.D;
+  const A* const fn = static_cast<const A*>(a.fn);
+  A* const panel = static_cast<A*>(scratch);
+  if (end - begin >= L / 2) pack_projection(fn, a.C, n, panel);
+  for (int64_t first = begin; first < end; first += 2 * L) {
+    const int64_t count = end - first < 2 * L ? end - first : 2 * L;
+    const X* x = static_cast<const X*>(a.streams) + first * n;
+    Projection<A> blocks[2];
+    if (count > L) project_blocks<2>(x, count, n, panel, a.C, blocks);
+    else if (count >= L / 2) project_blocks<1>(x, count, n, panel, a.C, blocks);
+    else project_tokens(x, count, n, fn, a.C, blocks[0]);
+    finish_block<kM, X>(a, first, count < L ? count : L, blocks[0]);
+    if (count > L) finish_block<kM, X>(a, first + L, count - L, blocks[1]);
+  }
+}
+
 template <int kM, class X>
 void post(const HcRows& a, int64_t begin, int64_t end) {
   using A = Accumulate<X>;
@@ -231,7 +200,7 @@ void post(const HcRows& a, int64_t begin, int64_t end) {
     int64_t i = 0;
     for (; i + L <= D; i += L) {
       const Vec<A> o = load(out + i);
-      Vec<A> sum[kMaxM];
+      Vec<A> sum[kHcMaxM];
 #pragma GCC unroll 4
       for (int64_t k = 0; k < M; ++k) sum[k] = o * weight[k];
 #pragma GCC unroll 4
@@ -255,7 +224,7 @@ void post(const HcRows& a, int64_t begin, int64_t end) {
 template <int kM, class X>
 void post_backward(const HcRows& a, int64_t begin, int64_t end) {
   using A = Accumulate<X>;
-  constexpr int L = kLanes<A>, kSize = kM ? kM : kMaxM;
+  constexpr int L = kLanes<A>, kSize = kM ? kM : kHcMaxM;
   const int64_t M = kM ? kM : a.M, D = a.D;
   for (int64_t t = begin; t < end; ++t) {
     const X *x = static_cast<const X*>(a.streams) + t * M * D, *dy = static_cast<const X*>(a.grad_next) + t * M * D;
@@ -300,178 +269,12 @@ void post_backward(const HcRows& a, int64_t begin, int64_t end) {
   }
 }
 
-// Gradients of the coefficients -> of the logits and of the mix, a block of tokens at once.  shrink: factor of x in the
-// gradient through the norm.
-template <class A>
-void coefficients_backward(const HcRows& a, int64_t first, int64_t count, const Lane<A>* grad_pre, Vec<A>* steps, Lane<A>& shrink) {
-  constexpr int L = kLanes<A>;
-  const int64_t M = a.M, C = a.C;
-  const A *base = static_cast<const A*>(a.base), *scale = static_cast<const A*>(a.scale);
-  Lane<A> mix[kMaxC], saved[kMaxC], grad[kMaxC], rho = {};
-  gather(mix, static_cast<const A*>(a.mix) + first * C, C, count);
-  gather(saved, static_cast<const A*>(a.coefficients) + first * C, C, count);
-  for (int64_t t = 0; t < count; ++t) rho.at[t] = static_cast<const A*>(a.inv_rms)[first + t];
-  for (int64_t i = 0; i < M; ++i) {
-    const Vec<A> sigma = saved[i].get() - static_cast<A>(a.hc_eps);
-    grad[i].set(grad_pre[i].get() * sigma * (1 - sigma));
-  }
-  if (!a.head) {
-    Lane<A> given[kMaxC];
-    gather(given, static_cast<const A*>(a.grad_coefficients) + first * C, C, count);
-    for (int64_t i = 0; i < M; ++i) {
-      const Vec<A> sigma = saved[M + i].get() * static_cast<A>(0.5);
-      grad[M + i].set(given[M + i].get() * 2 * sigma * (1 - sigma));
-    }
-    Vec<A> logits[kMaxM * kMaxM], d[kMaxM * kMaxM];
-    for (int64_t i = 0; i < M * M; ++i) {
-      logits[i] = mix[2 * M + i].get() * scale[2] + base[2 * M + i];
-      d[i] = given[2 * M + i].get();
-    }
-    sinkhorn_backward<A>(d, logits, M, a.sinkhorn_iters, static_cast<A>(a.hc_eps), steps);
-    for (int64_t i = 0; i < M * M; ++i) grad[2 * M + i].set(d[i]);
-  }
-  scatter(static_cast<A*>(a.grad_logits) + first * C, grad, C, count);
-  Vec<A> dot{};
-  for (int64_t c = 0; c < C; ++c) {
-    const Vec<A> grad_mix = grad[c].get() * scale[c < M ? 0 : c < 2 * M ? 1 : 2];
-    dot += grad_mix * mix[c].get();
-    grad[c].set(grad_mix * rho.get());
-  }
-  scatter(static_cast<A*>(a.scaled) + first * C, grad, C, count);
-  shrink.set(rho.get() * rho.get() * dot / static_cast<A>(M * a.D));
-  static_assert(L > 0);
-}
-
-// Columns [i, i + V lanes) of stream j for N tokens:  comb_j . dnext + pre_j dy + scaled . fn - shrink x
-template <int N, int V, class X>
-void streams_tile(const HcRows& a, int64_t first, int64_t j, int64_t i, const Accumulate<X>* shrink) {
-  using A = Accumulate<X>;
-  constexpr int L = kLanes<A>;
-  const int64_t M = a.M, D = a.D, C = a.C, n = M * D;
-  Vec<A> sum[N][V];
-  for (int t = 0; t < N; ++t) {
-    const X *x = static_cast<const X*>(a.streams) + (first + t) * n + j * D + i, *dy = static_cast<const X*>(a.grad_y) + (first + t) * D + i;
-    const A* coefficients = static_cast<const A*>(a.coefficients) + (first + t) * C;
-    for (int v = 0; v < V; ++v) sum[t][v] = load(dy + v * L) * coefficients[j] - load(x + v * L) * shrink[t];
-    if (a.head) continue;
-    const X* dnext = static_cast<const X*>(a.grad_next) + (first + t) * n + i;
-    for (int64_t k = 0; k < M; ++k)
-      for (int v = 0; v < V; ++v) sum[t][v] += load(dnext + k * D + v * L) * coefficients[2 * M + j * M + k];
-  }
-  const A *fn = static_cast<const A*>(a.fn) + j * D + i, *scaled = static_cast<const A*>(a.scaled) + first * C;
-  for (int64_t c = 0; c < C; ++c) {
-    Vec<A> row[V];
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) row[v] = load(fn + c * n + v * L);
-#pragma GCC unroll 4
-    for (int t = 0; t < N; ++t)
-#pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) sum[t][v] += row[v] * scaled[t * C + c];
-  }
-  for (int t = 0; t < N; ++t)
-    for (int v = 0; v < V; ++v) store(static_cast<X*>(a.grad_streams) + (first + t) * n + j * D + i + v * L, sum[t][v]);
-}
-
-template <int N, class X>
-void streams_of_tokens(const HcRows& a, int64_t first, const Accumulate<X>* shrink) {
-  using A = Accumulate<X>;
-  constexpr int L = kLanes<A>, V = TEMPER_ISA_BYTES == 64 ? 4 : 2;
-  const int64_t M = a.M, D = a.D, C = a.C, n = M * D;
-  for (int64_t j = 0; j < M; ++j) {
-    int64_t i = 0;
-    for (; i + V * L <= D; i += V * L) streams_tile<N, V, X>(a, first, j, i, shrink);
-    for (; i + L <= D; i += L) streams_tile<N, 1, X>(a, first, j, i, shrink);
-    for (; i < D; ++i)
-      for (int t = 0; t < N; ++t) {
-        const int64_t at = (first + t) * n + j * D + i;
-        const A* coefficients = static_cast<const A*>(a.coefficients) + (first + t) * C;
-        A sum = to_float(static_cast<const X*>(a.grad_y)[(first + t) * D + i]) * coefficients[j] - to_float(static_cast<const X*>(a.streams)[at]) * shrink[t];
-        for (int64_t k = 0; k < M && !a.head; ++k)
-          sum += to_float(static_cast<const X*>(a.grad_next)[(first + t) * n + k * D + i]) * coefficients[2 * M + j * M + k];
-        for (int64_t c = 0; c < C; ++c) sum += static_cast<const A*>(a.fn)[c * n + j * D + i] * static_cast<const A*>(a.scaled)[(first + t) * C + c];
-        static_cast<X*>(a.grad_streams)[at] = from_float<X>(sum);
-      }
-  }
-}
-
-template <class X>
-void pre_backward(const HcRows& a, void* scratch, int64_t begin, int64_t end) {
-  using A = Accumulate<X>;
-  constexpr int L = kLanes<A>;
-  const int64_t M = a.M, D = a.D;
-  for (int64_t first = begin; first < end; first += L) {
-    const int64_t count = end - first < L ? end - first : L;
-    Lane<A> grad_pre[kMaxM] = {}, shrink = {};
-    for (int64_t t = 0; t < count; ++t)
-      for (int64_t j = 0; j < M; ++j)
-        grad_pre[j].at[t] = dot(static_cast<const X*>(a.grad_y) + (first + t) * D, static_cast<const X*>(a.streams) + ((first + t) * M + j) * D, D);
-    coefficients_backward<A>(a, first, count, grad_pre, static_cast<Vec<A>*>(scratch), shrink);
-    int64_t t = 0;
-    for (; t + kDotTokens <= count; t += kDotTokens) streams_of_tokens<kDotTokens, X>(a, first + t, shrink.at + t);
-    for (; t < count; ++t) streams_of_tokens<1, X>(a, first + t, shrink.at + t);
-  }
-}
-
-// R rows of grad_fn, V vectors of columns, tokens [t_begin, t_end).
-template <int R, int V, class X>
-void fn_grad_tile(const HcRows& a, Accumulate<X>* grad_fn, int64_t c, int64_t column, int64_t t_begin, int64_t t_end) {
-  using A = Accumulate<X>;
-  constexpr int L = kLanes<A>;
-  const int64_t C = a.C, n = a.M * a.D;
-  Vec<A> sum[R][V];
-  for (int r = 0; r < R; ++r)
-    for (int v = 0; v < V; ++v) sum[r][v] = load(grad_fn + (c + r) * n + column + v * L);
-  for (int64_t t = t_begin; t < t_end; ++t) {
-    const X* x = static_cast<const X*>(a.streams) + t * n + column;
-    const A* scaled = static_cast<const A*>(a.scaled) + t * C + c;
-    Vec<A> value[V];
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) value[v] = load(x + v * L);
-#pragma GCC unroll 12
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) sum[r][v] += value[v] * scaled[r];
-  }
-  for (int r = 0; r < R; ++r)
-    for (int v = 0; v < V; ++v) store(grad_fn + (c + r) * n + column + v * L, sum[r][v]);
-}
-
-template <class X>
-void fn_grad(const HcRows& a, Accumulate<X>* grad_fn, int64_t n_tokens, int64_t begin, int64_t end) {
-  using A = Accumulate<X>;
-  constexpr int L = kLanes<A>, R = TEMPER_ISA_BYTES == 64 ? 12 : 4;
-  constexpr int64_t kTokens = 64;   // their columns stay in the second cache for all rows
-  const int64_t C = a.C, n = a.M * a.D;
-  for (int64_t c = 0; c < C; ++c) __builtin_memset(grad_fn + c * n + begin, 0, static_cast<unsigned long>(end - begin) * sizeof(A));
-  for (int64_t t = 0; t < n_tokens; t += kTokens) {
-    const int64_t t_end = t + kTokens < n_tokens ? t + kTokens : n_tokens;
-    int64_t column = begin;
-    for (; column + 2 * L <= end; column += 2 * L) {
-      int64_t c = 0;
-      for (; c + R <= C; c += R) fn_grad_tile<R, 2, X>(a, grad_fn, c, column, t, t_end);
-      for (; c < C; ++c) fn_grad_tile<1, 2, X>(a, grad_fn, c, column, t, t_end);
-    }
-    for (; column < end; ++column)
-      for (int64_t c = 0; c < C; ++c) {
-        A sum = grad_fn[c * n + column];
-        for (int64_t k = t; k < t_end; ++k) sum += static_cast<const A*>(a.scaled)[k * C + c] * to_float(static_cast<const X*>(a.streams)[k * n + column]);
-        grad_fn[c * n + column] = sum;
-      }
-  }
-}
-
-template <class F>
-void with_mult(int64_t M, F&& f) {
-  if (M == 4) return f.template operator()<4>();
-  f.template operator()<0>();
-}
-
 }  // namespace
 
-void hc_scratch_bytes(const HcRows& a, int64_t& bytes) { bytes = 2 * a.sinkhorn_iters * a.M * a.M * TEMPER_ISA_BYTES; }
+void hc_pre_scratch(const HcRows& a, int64_t& bytes) { bytes = a.C * a.M * a.D * (a.element == Element::kDouble ? 8 : 4); }
 
-void hc_pre_rows(const HcRows& a, int64_t begin, int64_t end) {
-  with_element(a.element, [&]<class X>(X*) { pre<X>(a, begin, end); });
+void hc_pre_rows(const HcRows& a, void* scratch, int64_t begin, int64_t end) {
+  with_element(a.element, [&]<class X>(X*) { with_mult(a.M, [&]<int kM>() { pre<kM, X>(a, scratch, begin, end); }); });
 }
 
 void hc_post_rows(const HcRows& a, int64_t begin, int64_t end) {
@@ -480,14 +283,6 @@ void hc_post_rows(const HcRows& a, int64_t begin, int64_t end) {
 
 void hc_post_backward_rows(const HcRows& a, int64_t begin, int64_t end) {
   with_element(a.element, [&]<class X>(X*) { with_mult(a.M, [&]<int kM>() { post_backward<kM, X>(a, begin, end); }); });
-}
-
-void hc_pre_backward_rows(const HcRows& a, void* scratch, int64_t begin, int64_t end) {
-  with_element(a.element, [&]<class X>(X*) { pre_backward<X>(a, scratch, begin, end); });
-}
-
-void hc_fn_grad_columns(const HcRows& a, void* grad_fn, int64_t n_tokens, int64_t begin, int64_t end) {
-  with_element(a.element, [&]<class X>(X*) { fn_grad<X>(a, static_cast<Accumulate<X>*>(grad_fn), n_tokens, begin, end); });
 }
 
 }  // namespace temper::TEMPER_ISA_NAMESPACE

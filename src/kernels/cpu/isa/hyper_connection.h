@@ -33,10 +33,11 @@ struct HcRows {
 
 inline constexpr int64_t kHcMaxMult = 8;
 
-/// Bytes of scratch that hc_pre_backward_rows needs on each thread.
-TEMPER_ISA_FUNCTION(hc_scratch_bytes, const HcRows& a, int64_t& bytes)
+/// Bytes of scratch, 64-byte aligned, that hc_pre_rows and hc_pre_backward_rows need on each thread.
+TEMPER_ISA_FUNCTION(hc_pre_scratch, const HcRows& a, int64_t& bytes)
+TEMPER_ISA_FUNCTION(hc_pre_backward_scratch, const HcRows& a, int64_t& bytes)
 /// Tokens [begin, end): streams -> y, inv_rms, mix, coefficients.
-TEMPER_ISA_FUNCTION(hc_pre_rows, const HcRows& a, int64_t begin, int64_t end)
+TEMPER_ISA_FUNCTION(hc_pre_rows, const HcRows& a, void* scratch, int64_t begin, int64_t end)
 /// streams, out, coefficients -> next
 TEMPER_ISA_FUNCTION(hc_post_rows, const HcRows& a, int64_t begin, int64_t end)
 /// grad_next, streams, out, coefficients -> grad_out, grad_coefficients
