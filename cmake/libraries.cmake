@@ -1,4 +1,4 @@
-# Small libraries from the distribution's packages (see `./dev setup`).
+# Small libraries, most from the distribution's packages (see `./dev setup`).
 find_package(Threads REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
@@ -11,7 +11,10 @@ pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 
 add_library(temper_libraries INTERFACE)
-# fmt in its header-only mode: libtorch carries fmt symbols of its own.
-target_compile_definitions(temper_libraries INTERFACE FMT_HEADER_ONLY)
+# fmt is the version whose headers come with torch (src/base/fmt.cpp compiles its functions), reached by a folder that holds
+# nothing else: base does not see torch.
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fmt)
+file(CREATE_LINK ${TORCH_DIR}/include/fmt ${CMAKE_BINARY_DIR}/fmt/fmt SYMBOLIC)
+target_include_directories(temper_libraries SYSTEM INTERFACE ${CMAKE_BINARY_DIR}/fmt)
 target_link_libraries(temper_libraries INTERFACE
   nlohmann_json::nlohmann_json CLI11::CLI11 ZLIB::ZLIB PkgConfig::PCRE2 PkgConfig::ZSTD PkgConfig::XXHASH Threads::Threads)
