@@ -9,7 +9,6 @@
 #include "train/benchmark.h"
 
 namespace temper {
-
 namespace {
 
 struct BenchTrainArguments {
@@ -59,32 +58,32 @@ int bench_train(BenchTrainArguments& arguments) {
   return 0;
 }
 
-void add_bench_train(CLI::App& bench, Action& action) {
-  CLI::App* command = bench.add_subcommand("train", "optimizer steps on one fixed random batch");
+void add_bench_train(const Command& bench) {
+  const Command command = bench.add_command("train", "optimizer steps on one fixed random batch");
   const auto arguments = std::make_shared<BenchTrainArguments>();
   TrainBenchmarkOptions& o = arguments->options;
-  command->add_option("--model-config", arguments->model_config, "config.json of the model, or its folder")->required();
-  command->add_option("--seq", o.sequence_length, "tokens of one document")->check(CLI::Range(2, 1 << 24))->capture_default_str();
-  command->add_option("--batch", o.batch, "documents in a step")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  command->add_option("--steps", o.steps, "timed steps, after one to warm up")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  command->add_option("--dtype", arguments->dtype, "in which the model computes")->check(CLI::IsMember({"bf16", "bfloat16", "float32"}))->capture_default_str();
-  command->add_option("--optimizer", o.optimizer, "adamw or muon")->check(CLI::IsMember({"adamw", "muon"}))->capture_default_str();
-  command->add_flag("--recompute", o.recompute, "keep only what enters each block");
-  command->add_flag("--mtp", o.mtp, "train the MTP blocks as well");
-  command->add_flag("--indexer", o.indexer, "train the indexers as well");
-  command->add_flag("--json", arguments->json, "print one JSON object");
-  command->footer("Example:\n  temper bench train --model-config configs/model/v4_12m.json --seq 512 --batch 4 --steps 4 --dtype bf16 --json");
-  command->callback([&action, arguments] { action = [arguments] { return bench_train(*arguments); }; });
+  command.option("--model-config", arguments->model_config, "config.json of the model, or its folder").required();
+  command.option("--seq", o.sequence_length, "tokens of one document").between(2, 1 << 24).show_default();
+  command.option("--batch", o.batch, "documents in a step").between(1, 1 << 20).show_default();
+  command.option("--steps", o.steps, "timed steps, after one to warm up").between(1, 1 << 20).show_default();
+  command.option("--dtype", arguments->dtype, "in which the model computes").one_of({"bf16", "bfloat16", "float32"}).show_default();
+  command.option("--optimizer", o.optimizer, "adamw or muon").one_of({"adamw", "muon"}).show_default();
+  command.flag("--recompute", o.recompute, "keep only what enters each block");
+  command.flag("--mtp", o.mtp, "train the MTP blocks as well");
+  command.flag("--indexer", o.indexer, "train the indexers as well");
+  command.flag("--json", arguments->json, "print one JSON object");
+  command.footer("Example:\n  temper bench train --model-config configs/model/v4_12m.json --seq 512 --batch 4 --steps 4 --dtype bf16 --json");
+  command.run([arguments] { return bench_train(*arguments); });
 }
 
 }  // namespace
 
-void add_bench_command(CLI::App& app, Action& action) {
-  CLI::App* bench = app.add_subcommand("bench", "measure this machine");
-  bench->require_subcommand(1);
-  add_bench_train(*bench, action);
-  add_bench_generate(*bench, action);
-  add_bench_tokenizer(*bench, action);
+void add_bench_command(const Command& program) {
+  const Command bench = program.add_command("bench", "measure this machine");
+  bench.require_subcommand();
+  add_bench_train(bench);
+  add_bench_generate(bench);
+  add_bench_tokenizer(bench);
 }
 
 }  // namespace temper

@@ -6,8 +6,8 @@
 
 namespace temper {
 
-void add_bench_generate(CLI::App& bench, Action& action);   // bench_generate.cpp
-void add_bench_tokenizer(CLI::App& bench, Action& action);  // bench_tokenizer.cpp
+void add_bench_generate(const Command& bench);   // bench_generate.cpp
+void add_bench_tokenizer(const Command& bench);  // bench_tokenizer.cpp
 
 /// Where the time went, on standard output: by part, by kind, and every place with more than half a percent.
 void print_shares(const Profile::Rows& profile);

@@ -45,19 +45,19 @@ int bench(Options& options) {
 
 }  // namespace
 
-void add_bench_generate(CLI::App& bench_command, Action& action) {
-  CLI::App* command = bench_command.add_subcommand("generate", "greedy generation for a batch of random prompts, by a random model");
+void add_bench_generate(const Command& bench_command) {
+  const Command command = bench_command.add_command("generate", "greedy generation for a batch of random prompts, by a random model");
   const auto options = std::make_shared<Options>();
   GenerationBenchmarkOptions& o = options->benchmark;
-  command->add_option("--model-config", options->model_config, "config.json of the model, or its folder")->required();
-  command->add_option("--prompt", o.prompt_length, "tokens of each prompt")->check(CLI::Range(1, 1 << 24))->capture_default_str();
-  command->add_option("--batch", o.batch, "prompts")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  command->add_option("--new", o.new_tokens, "tokens of each answer")->check(CLI::Range(2, 1 << 24))->capture_default_str();
-  command->add_option("--repeats", o.repeats, "timed passes; the best counts")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  command->add_option("--dtype", options->dtype, "in which the model computes")->check(CLI::IsMember({"bf16", "bfloat16", "float32"}))->capture_default_str();
-  command->add_flag("--json", options->json, "print one JSON object");
-  command->footer("Example:\n  temper bench generate --model-config configs/model/v4_12m.json --batch 8 --prompt 128 --new 128 --dtype bf16 --json");
-  command->callback([&action, options] { action = [options] { return bench(*options); }; });
+  command.option("--model-config", options->model_config, "config.json of the model, or its folder").required();
+  command.option("--prompt", o.prompt_length, "tokens of each prompt").between(1, 1 << 24).show_default();
+  command.option("--batch", o.batch, "prompts").between(1, 1 << 20).show_default();
+  command.option("--new", o.new_tokens, "tokens of each answer").between(2, 1 << 24).show_default();
+  command.option("--repeats", o.repeats, "timed passes; the best counts").between(1, 1 << 20).show_default();
+  command.option("--dtype", options->dtype, "in which the model computes").one_of({"bf16", "bfloat16", "float32"}).show_default();
+  command.flag("--json", options->json, "print one JSON object");
+  command.footer("Example:\n  temper bench generate --model-config configs/model/v4_12m.json --batch 8 --prompt 128 --new 128 --dtype bf16 --json");
+  command.run([options] { return bench(*options); });
 }
 
 }  // namespace temper

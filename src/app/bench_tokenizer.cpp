@@ -69,15 +69,15 @@ int bench(const Options& options) {
 
 }  // namespace
 
-void add_bench_tokenizer(CLI::App& bench_command, Action& action) {
+void add_bench_tokenizer(const Command& bench_command) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = bench_command.add_subcommand("tokenizer", "encode text on one thread, in parts of 4,096 characters");
-  command->add_option("--tokenizer", options->tokenizer, "model folder or tokenizer.json")->required();
-  command->add_option("--input", options->inputs, "text files")->required();
-  command->add_option("--repeats", options->repeats, "passes; the best counts")->capture_default_str()->check(CLI::PositiveNumber);
-  command->add_flag("--json", options->json, "print {\"bytes\", \"tokens\", \"mb_s\", \"cpu_mb_s\"}");
-  command->footer("Example:\n  temper bench tokenizer --tokenizer DeepSeek-V4-Flash --input english.txt chinese.txt --json");
-  command->callback([options, &action] { action = [options] { return bench(*options); }; });
+  const Command command = bench_command.add_command("tokenizer", "encode text on one thread, in parts of 4,096 characters");
+  command.option("--tokenizer", options->tokenizer, "model folder or tokenizer.json").required();
+  command.option("--input", options->inputs, "text files").required();
+  command.option("--repeats", options->repeats, "passes; the best counts").show_default().positive();
+  command.flag("--json", options->json, "print {\"bytes\", \"tokens\", \"mb_s\", \"cpu_mb_s\"}");
+  command.footer("Example:\n  temper bench tokenizer --tokenizer DeepSeek-V4-Flash --input english.txt chinese.txt --json");
+  command.run([options] { return bench(*options); });
 }
 
 }  // namespace temper

@@ -108,20 +108,20 @@ class Chat {
 
 }  // namespace
 
-void add_chat_command(CLI::App& app, Action& action) {
+void add_chat_command(const Command& program) {
   auto options = std::make_shared<GenerationOptions>();
   options->temperature = 0.7;
   options->top_p = 0.95;
-  CLI::App* command = app.add_subcommand("chat", "Talk with a model in the terminal");
-  add_generation_options(*command, *options);
-  command->add_option("--system", options->system, "system message");
-  command->add_flag("--plain", options->plain, "no chat format: the model continues what is typed (for base models)");
-  command->footer(std::string("In the conversation:\n") + kHelp +
+  const Command command = program.add_command("chat", "Talk with a model in the terminal");
+  add_generation_options(command, *options);
+  command.option("--system", options->system, "system message");
+  command.flag("--plain", options->plain, "no chat format: the model continues what is typed (for base models)");
+  command.footer(std::string("In the conversation:\n") + kHelp +
                   "\nExamples:\n"
                   "  temper chat --model mini-v4\n"
                   "  temper chat --model mini-v4 --system \"answer in one sentence\" --temperature 0\n"
                   "  temper chat --model base --plain");
-  command->callback([options, &action] { action = [options] { return Chat(*options).run(); }; });
+  command.run([options] { return Chat(*options).run(); });
 }
 
 }  // namespace temper

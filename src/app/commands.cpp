@@ -2,19 +2,19 @@
 
 namespace temper {
 
-void add_train_command(CLI::App& app, Action& action);
-void add_generate_command(CLI::App& app, Action& action);
-void add_chat_command(CLI::App& app, Action& action);
-void add_probe_command(CLI::App& app, Action& action);
-void add_import_command(CLI::App& app, Action& action);
-void add_export_command(CLI::App& app, Action& action);
-void add_inspect_command(CLI::App& app, Action& action);
-void add_bench_command(CLI::App& app, Action& action);
-void add_docs_command(CLI::App& app, Action& action);
-void add_eval_command(CLI::App& app, Action& action);
-void add_compare_command(CLI::App& app, Action& action);
-void add_report_command(CLI::App& app, Action& action);
-void add_tokenizer_command(CLI::App& app, Action& action);
+void add_train_command(const Command& program);
+void add_generate_command(const Command& program);
+void add_chat_command(const Command& program);
+void add_probe_command(const Command& program);
+void add_import_command(const Command& program);
+void add_export_command(const Command& program);
+void add_inspect_command(const Command& program);
+void add_bench_command(const Command& program);
+void add_docs_command(const Command& program);
+void add_eval_command(const Command& program);
+void add_compare_command(const Command& program);
+void add_report_command(const Command& program);
+void add_tokenizer_command(const Command& program);
 
 const std::vector<AddCommand>& all_commands() {
   static const std::vector<AddCommand> commands = {

@@ -40,16 +40,16 @@ int compare_command(const Options& options) {
 
 }  // namespace
 
-void add_compare_command(CLI::App& app, Action& action) {
+void add_compare_command(const Command& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("compare", "Paired tests of two evaluations, and the gate's verdict (exit 1 if it says no)");
-  command->add_option("before", options->before, "folder of the first evaluation")->required();
-  command->add_option("after", options->after, "folder of the second one")->required();
-  command->add_option("--margin", options->margins, "suite.metric=number: the loss the gate tolerates; may be repeated");
-  command->add_flag("--require-pass", options->require_pass, "an inconclusive verdict is a no, too");
-  command->add_option("--out", options->out, "write the comparison as JSON");
-  command->footer("Example:\n  temper compare eval/base eval/sft --margin ifeval.prompt_level_strict_acc=0.02");
-  command->callback([options, &action] { action = [options] { return compare_command(*options); }; });
+  const Command command = program.add_command("compare", "Paired tests of two evaluations, and the gate's verdict (exit 1 if it says no)");
+  command.option("before", options->before, "folder of the first evaluation").required();
+  command.option("after", options->after, "folder of the second one").required();
+  command.option("--margin", options->margins, "suite.metric=number: the loss the gate tolerates; may be repeated");
+  command.flag("--require-pass", options->require_pass, "an inconclusive verdict is a no, too");
+  command.option("--out", options->out, "write the comparison as JSON");
+  command.footer("Example:\n  temper compare eval/base eval/sft --margin ifeval.prompt_level_strict_acc=0.02");
+  command.run([options] { return compare_command(*options); });
 }
 
 }  // namespace temper

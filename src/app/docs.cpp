@@ -21,11 +21,11 @@ int print_config_page() {
 
 }  // namespace
 
-void add_docs_command(CLI::App& app, Action& action) {
-  CLI::App* docs = app.add_subcommand("docs", "print a generated page of docs/");
-  docs->group("");   // for ./dev docs, not for the list of commands
-  docs->require_subcommand(1);
-  docs->add_subcommand("config", "docs/config.md")->callback([&action] { action = print_config_page; });
+void add_docs_command(const Command& program) {
+  const Command docs = program.add_command("docs", "print a generated page of docs/");
+  docs.hide();   // for ./dev docs, not for the list of commands
+  docs.require_subcommand();
+  docs.add_command("config", "docs/config.md").run(print_config_page);
 }
 
 }  // namespace temper

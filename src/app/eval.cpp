@@ -97,27 +97,27 @@ int eval_command(const Options& options) {
 
 }  // namespace
 
-void add_eval_command(CLI::App& app, Action& action) {
+void add_eval_command(const Command& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("eval", "Ask a model, or grade stored answers: rates with 95 % intervals");
+  const Command command = program.add_command("eval", "Ask a model, or grade stored answers: rates with 95 % intervals");
   std::string names;
   for (const std::string& name : suite_names()) names += (names.empty() ? "" : ", ") + name;
-  command->add_option("--suite", options->suites, "suites, separated by commas: " + names)->required();
-  command->add_option("--model", options->model, "model folder (with its tokenizer) that answers");
-  command->add_option("--responses", options->responses, "JSONL or CSV with prompt and response: grade these instead of asking a model");
-  command->add_option("--out", options->out, "folder for summary.json and <suite>/rows.jsonl; other suites in it are kept");
-  command->add_option("--prompts", options->prompts, "chat: in the chat format; plain: as text to be continued, for base models")->check(CLI::IsMember({"chat", "plain"}))->capture_default_str();
-  command->add_option("--thinking-mode", options->chat.thinking_mode, "chat, or thinking: reasoning before the answer, which is not graded")->check(CLI::IsMember({"chat", "thinking"}))->capture_default_str();
-  command->add_option("--dtype", options->dtype, "what is computed in")->check(CLI::IsMember({"float32", "bfloat16"}))->capture_default_str();
-  command->add_option("--max-batch", options->max_batch, "answers written at a time")->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--max-new-tokens", options->max_new_tokens, "longest answer; by default the suite's own");
-  command->add_option("--data", options->data, "heldout: text or JSONL file to predict");
-  command->add_option("--separator", options->separator, "heldout: the line that parts documents of a text file; empty: a blank line");
-  command->add_option("--sequence-length", options->sequence_length, "heldout: longer documents are cut into pieces of so many tokens")->check(CLI::PositiveNumber)->capture_default_str();
-  command->footer("Examples:\n  temper eval --model runs/sft/export --suite ifeval,safety --out eval/sft\n"
+  command.option("--suite", options->suites, "suites, separated by commas: " + names).required();
+  command.option("--model", options->model, "model folder (with its tokenizer) that answers");
+  command.option("--responses", options->responses, "JSONL or CSV with prompt and response: grade these instead of asking a model");
+  command.option("--out", options->out, "folder for summary.json and <suite>/rows.jsonl; other suites in it are kept");
+  command.option("--prompts", options->prompts, "chat: in the chat format; plain: as text to be continued, for base models").one_of({"chat", "plain"}).show_default();
+  command.option("--thinking-mode", options->chat.thinking_mode, "chat, or thinking: reasoning before the answer, which is not graded").one_of({"chat", "thinking"}).show_default();
+  command.option("--dtype", options->dtype, "what is computed in").one_of({"float32", "bfloat16"}).show_default();
+  command.option("--max-batch", options->max_batch, "answers written at a time").positive().show_default();
+  command.option("--max-new-tokens", options->max_new_tokens, "longest answer; by default the suite's own");
+  command.option("--data", options->data, "heldout: text or JSONL file to predict");
+  command.option("--separator", options->separator, "heldout: the line that parts documents of a text file; empty: a blank line");
+  command.option("--sequence-length", options->sequence_length, "heldout: longer documents are cut into pieces of so many tokens").positive().show_default();
+  command.footer("Examples:\n  temper eval --model runs/sft/export --suite ifeval,safety --out eval/sft\n"
                   "  temper eval --suite ifeval --responses answers.jsonl --out eval/stored\n"
                   "  temper eval --model runs/sft/export --suite heldout --data stories.jsonl");
-  command->callback([options, &action] { action = [options] { return eval_command(*options); }; });
+  command.run([options] { return eval_command(*options); });
 }
 
 }  // namespace temper

@@ -40,39 +40,39 @@ int run(const Options& options) {
   return 0;
 }
 
-void add_common(CLI::App* command, const std::shared_ptr<Options>& options, Action& action) {
-  command->add_option("--to", options->to, "folder to write; must not exist, or be empty")->required();
-  command->add_option("--shard-gb", options->shard_gigabytes, "largest size of one file, in 10^9 bytes")->check(CLI::PositiveNumber)->capture_default_str();
-  command->callback([options, &action] { action = [options] { return run(*options); }; });
+void add_common(const Command& command, const std::shared_ptr<Options>& options) {
+  command.option("--to", options->to, "folder to write; must not exist, or be empty").required();
+  command.option("--shard-gb", options->shard_gigabytes, "largest size of one file, in 10^9 bytes").positive().show_default();
+  command.run([options] { return run(*options); });
 }
 
 }  // namespace
 
-void add_import_command(CLI::App& app, Action& action) {
+void add_import_command(const Command& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("import", "A model folder in any spelling and storage -> released names, without FP8 and FP4");
-  command->add_option("--from", options->from, "model folder: config.json and safetensors")->required();
-  command->add_option("--dtype", options->dtype, "exact: the smallest dtype that holds every value; bf16; float32")
-      ->check(CLI::IsMember({"exact", "bf16", "float32"}))
-      ->default_val("exact");
-  add_common(command, options, action);
-  command->footer(
+  const Command command = program.add_command("import", "A model folder in any spelling and storage -> released names, without FP8 and FP4");
+  command.option("--from", options->from, "model folder: config.json and safetensors").required();
+  command.option("--dtype", options->dtype, "exact: the smallest dtype that holds every value; bf16; float32")
+      .one_of({"exact", "bf16", "float32"})
+      .default_text("exact");
+  add_common(command, options);
+  command.footer(
       "Reads part by part: memory stays below 1 GB whatever the size of the model.\n"
       "Examples:\n"
       "  temper import --from DeepSeek-V4-Flash --to flash-bf16\n"
       "  temper import --from saved_by_transformers --to model --dtype float32");
 }
 
-void add_export_command(CLI::App& app, Action& action) {
+void add_export_command(const Command& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("export", "A training checkpoint or model folder -> a model folder in the official layout");
-  command->add_option("--from", options->from, "checkpoint (runs/x/checkpoints/step-100), run folder (its latest checkpoint) or model folder")->required();
-  command->add_option("--format", options->format, "layout of names and files")->check(CLI::IsMember({"official"}))->capture_default_str();
-  command->add_option("--dtype", options->dtype, "bf16; fp8-fp4: as released; float32; exact")
-      ->check(CLI::IsMember({"bf16", "fp8-fp4", "float32", "exact"}))
-      ->default_val("bf16");
-  add_common(command, options, action);
-  command->footer(
+  const Command command = program.add_command("export", "A training checkpoint or model folder -> a model folder in the official layout");
+  command.option("--from", options->from, "checkpoint (runs/x/checkpoints/step-100), run folder (its latest checkpoint) or model folder").required();
+  command.option("--format", options->format, "layout of names and files").one_of({"official"}).show_default();
+  command.option("--dtype", options->dtype, "bf16; fp8-fp4: as released; float32; exact")
+      .one_of({"bf16", "fp8-fp4", "float32", "exact"})
+      .default_text("bf16");
+  add_common(command, options);
+  command.footer(
       "Examples:\n"
       "  temper export --from runs/sft --to my-model --format official --dtype bf16\n"
       "  temper export --from runs/sft/checkpoints/step-400 --to my-model-400\n"

@@ -91,19 +91,19 @@ int generate_command(const Options& options) {
 
 }  // namespace
 
-void add_generate_command(CLI::App& app, Action& action) {
+void add_generate_command(const Command& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("generate", "Write answers to a file of prompts");
-  add_generation_options(*command, options->generation);
-  command->add_option("--prompts", options->prompts, "JSONL: {\"prompt\": text to continue} or {\"messages\": [...]} (chat), one a line")->required();
-  command->add_option("--out", options->out, "JSONL: the rows with response, finish_reason, n_prompt_tokens, n_tokens")->required();
-  command->add_option("--batch", options->generation.max_batch, "sequences at a time")->check(CLI::PositiveNumber)->capture_default_str();
-  command->footer(
+  const Command command = program.add_command("generate", "Write answers to a file of prompts");
+  add_generation_options(command, options->generation);
+  command.option("--prompts", options->prompts, "JSONL: {\"prompt\": text to continue} or {\"messages\": [...]} (chat), one a line").required();
+  command.option("--out", options->out, "JSONL: the rows with response, finish_reason, n_prompt_tokens, n_tokens").required();
+  command.option("--batch", options->generation.max_batch, "sequences at a time").positive().show_default();
+  command.footer(
       "Row i draws with the random numbers of (seed, i): answers do not depend on the batch.\n\n"
       "Examples:\n"
       "  temper generate --model mini-v4 --prompts prompts.jsonl --out answers.jsonl\n"
       "  temper generate --model mini-v4 --prompts prompts.jsonl --out answers.jsonl --temperature 0.8 --top-p 0.95 --seed 7 --max-new-tokens 120");
-  command->callback([options, &action] { action = [options] { return generate_command(*options); }; });
+  command.run([options] { return generate_command(*options); });
 }
 
 }  // namespace temper

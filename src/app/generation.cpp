@@ -2,20 +2,20 @@
 
 namespace temper {
 
-void add_generation_options(CLI::App& command, GenerationOptions& options) {
-  command.add_option("--model", options.model, "model folder, or training checkpoint (with --tokenizer)")->required();
-  command.add_option("--tokenizer", options.tokenizer, "folder of the tokenizer, where it is not the model's");
-  command.add_option("--max-new-tokens", options.max_new_tokens, "longest answer")->check(CLI::PositiveNumber)->capture_default_str();
-  command.add_option("--temperature", options.temperature, "divides the logits; 0 = always the most probable token")->capture_default_str();
-  command.add_option("--top-p", options.top_p, "draw from the fewest most probable tokens that reach this probability")->capture_default_str();
-  command.add_option("--top-k", options.top_k, "draw from so many most probable tokens; 0 = all")->capture_default_str();
-  command.add_option("--seed", options.seed, "of the draws")->capture_default_str();
-  command.add_option("--stop", options.stop, "text that ends an answer; may be given several times");
-  command.add_option("--dtype", options.dtype, "what is computed in")->check(CLI::IsMember({"float32", "bfloat16"}))->capture_default_str();
-  command.add_option("--thinking-mode", options.chat.thinking_mode, "answers with (thinking) or without (chat) reasoning")->check(CLI::IsMember({"chat", "thinking"}))->capture_default_str();
-  command.add_option("--reasoning-effort", options.chat.reasoning_effort, "in thinking mode: low, high or max")->check(CLI::IsMember({"low", "high", "max"}));
-  command.add_flag("--fp4-indexer", options.fp4_indexer, "quantise the indexer's queries and keys, as models trained so are served");
-  command.add_flag("--no-bos", options.no_bos, "plain texts do not begin with the begin-of-sentence token");
+void add_generation_options(const Command& command, GenerationOptions& options) {
+  command.option("--model", options.model, "model folder, or training checkpoint (with --tokenizer)").required();
+  command.option("--tokenizer", options.tokenizer, "folder of the tokenizer, where it is not the model's");
+  command.option("--max-new-tokens", options.max_new_tokens, "longest answer").positive().show_default();
+  command.option("--temperature", options.temperature, "divides the logits; 0 = always the most probable token").show_default();
+  command.option("--top-p", options.top_p, "draw from the fewest most probable tokens that reach this probability").show_default();
+  command.option("--top-k", options.top_k, "draw from so many most probable tokens; 0 = all").show_default();
+  command.option("--seed", options.seed, "of the draws").show_default();
+  command.option("--stop", options.stop, "text that ends an answer; may be given several times");
+  command.option("--dtype", options.dtype, "what is computed in").one_of({"float32", "bfloat16"}).show_default();
+  command.option("--thinking-mode", options.chat.thinking_mode, "answers with (thinking) or without (chat) reasoning").one_of({"chat", "thinking"}).show_default();
+  command.option("--reasoning-effort", options.chat.reasoning_effort, "in thinking mode: low, high or max").one_of({"low", "high", "max"});
+  command.flag("--fp4-indexer", options.fp4_indexer, "quantise the indexer's queries and keys, as models trained so are served");
+  command.flag("--no-bos", options.no_bos, "plain texts do not begin with the begin-of-sentence token");
 }
 
 Generator::Generator(const GenerationOptions& options)

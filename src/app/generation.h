@@ -23,7 +23,7 @@ struct GenerationOptions {
 };
 
 /// Adds the options to the command line; the defaults are those in `options`.
-void add_generation_options(CLI::App& command, GenerationOptions& options);
+void add_generation_options(const Command& command, GenerationOptions& options);
 
 /// A model ready to write.
 class Generator {

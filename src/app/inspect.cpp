@@ -10,28 +10,26 @@
 
 namespace temper {
 
-void add_inspect_command(CLI::App& app, Action& action) {
+void add_inspect_command(const Command& program) {
   struct Options {
     std::string path;
     bool json = false, values = false;
   };
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("inspect", "Says what a model, config, checkpoint, data file or run folder is: sizes, layout, health");
-  command->add_option("path", options->path, "folder or file")->required();
-  command->add_flag("--json", options->json, "print JSON");
-  command->add_flag("--values", options->values, "read every value and check every digest, however large (small ones are always read)");
-  command->footer(
+  const Command command = program.add_command("inspect", "Says what a model, config, checkpoint, data file or run folder is: sizes, layout, health");
+  command.option("path", options->path, "folder or file").required();
+  command.flag("--json", options->json, "print JSON");
+  command.flag("--values", options->values, "read every value and check every digest, however large (small ones are always read)");
+  command.footer(
       "Examples:\n"
       "  temper inspect DeepSeek-V4-Flash\n"
       "  temper inspect configs/model/deepseek_v4_pro.json --json\n"
       "  temper inspect runs/sft/checkpoints/step-400\n"
       "  temper inspect train.jsonl.zst");
-  command->callback([options, &action] {
-    action = [options] {
-      const Inspection inspection = inspect_path(options->path, options->values);
-      std::cout << (options->json ? inspection.json.dump(2) + "\n" : inspection.text);
-      return 0;
-    };
+  command.run([options] {
+    const Inspection inspection = inspect_path(options->path, options->values);
+    std::cout << (options->json ? inspection.json.dump(2) + "\n" : inspection.text);
+    return 0;
   });
 }
 

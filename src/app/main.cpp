@@ -11,26 +11,8 @@
 
 namespace {
 
-constexpr int kUsageExitCode = 64;
-
 int run(int argc, char** argv) {
-  CLI::App app("temper: post-training of DeepSeek-V4-class mixture-of-experts models", "temper");
-  app.set_version_flag("--version", temper::version_text());
-  app.require_subcommand(1);
-  temper::Action action;
-  for (const temper::AddCommand add : temper::all_commands()) add(app, action);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& e) {
-    return app.exit(e);
-  } catch (const CLI::CallForAllHelp& e) {
-    return app.exit(e);
-  } catch (const CLI::CallForVersion& e) {
-    return app.exit(e);
-  } catch (const CLI::ParseError& e) {
-    app.exit(e);
-    return kUsageExitCode;
-  }
+  const temper::Action action = temper::parse_command_line(argc, argv, temper::version_text(), temper::all_commands());
   temper::install_interrupt_handler();
   return action();
 }

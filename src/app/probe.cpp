@@ -72,21 +72,21 @@ int probe_command(const Options& options) {
 
 }  // namespace
 
-void add_probe_command(CLI::App& app, Action& action) {
+void add_probe_command(const Command& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("probe", "Logits, loss, intermediate tensors and every gradient of a model, to compare with an oracle");
-  command->add_option("--model", options->model, "model folder or training checkpoint")->required();
-  command->add_option("--tokens", options->tokens, "JSON: {\"input_ids\": [[...]], \"labels\": [[...]], \"document_lengths\": [[...]]}; the last two are optional")->required();
-  command->add_option("--out", options->out, "safetensors file: logits, loss, probe.<name>, grad.<released name>")->required();
-  command->add_flag("--backward", options->backward, "gradients as well");
-  command->add_option("--dtype", options->dtype, "what is computed in")->check(CLI::IsMember({"float32", "bfloat16", "float64"}))->capture_default_str();
-  command->footer(
+  const Command command = program.add_command("probe", "Logits, loss, intermediate tensors and every gradient of a model, to compare with an oracle");
+  command.option("--model", options->model, "model folder or training checkpoint").required();
+  command.option("--tokens", options->tokens, "JSON: {\"input_ids\": [[...]], \"labels\": [[...]], \"document_lengths\": [[...]]}; the last two are optional").required();
+  command.option("--out", options->out, "safetensors file: logits, loss, probe.<name>, grad.<released name>").required();
+  command.flag("--backward", options->backward, "gradients as well");
+  command.option("--dtype", options->dtype, "what is computed in").one_of({"float32", "bfloat16", "float64"}).show_default();
+  command.footer(
       "Labels are aligned with the ids and shifted inside; -100 is not trained; without labels the ids are the labels.\n"
       "The loss is the mean over trained next-token targets.\n\n"
       "Examples:\n"
       "  temper probe --model mini-v4 --tokens tokens.json --out probe.safetensors\n"
       "  temper probe --model mini-v4 --tokens tokens.json --out probe.safetensors --backward --dtype bfloat16");
-  command->callback([options, &action] { action = [options] { return probe_command(*options); }; });
+  command.run([options] { return probe_command(*options); });
 }
 
 }  // namespace temper

@@ -25,18 +25,16 @@ int report_command(const Options& options) {
 
 }  // namespace
 
-void add_report_command(CLI::App& app, Action& action) {
+void add_report_command(const Command& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("report", "One HTML file about a run: curves, before and after, samples, settings");
-  command->add_option("--run,run", options->run, "run folder of temper train")->required();
-  CLI::Option* before = command->add_option("--before", options->before, "evaluation folder of the model before the run");
-  CLI::Option* after = command->add_option("--after", options->after, "evaluation folder of the model after it");
-  before->needs(after);
-  after->needs(before);
-  command->add_option("--out", options->out, "the file to write")->capture_default_str();
-  command->add_option("--title", options->title, "heading; by default the run folder's name");
-  command->footer("Example:\n  temper report --run runs/sft --before eval/base --after eval/sft --out report.html");
-  command->callback([options, &action] { action = [options] { return report_command(*options); }; });
+  const Command command = program.add_command("report", "One HTML file about a run: curves, before and after, samples, settings");
+  command.option("--run,run", options->run, "run folder of temper train").required();
+  const Option before = command.option("--before", options->before, "evaluation folder of the model before the run");
+  command.option("--after", options->after, "evaluation folder of the model after it").together_with(before);
+  command.option("--out", options->out, "the file to write").show_default();
+  command.option("--title", options->title, "heading; by default the run folder's name");
+  command.footer("Example:\n  temper report --run runs/sft --before eval/base --after eval/sft --out report.html");
+  command.run([options] { return report_command(*options); });
 }
 
 }  // namespace temper

@@ -104,10 +104,10 @@ int explain(ExplainOptions options) {
 
 }  // namespace
 
-void add_tokenizer_command(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("tokenizer", "train a vocabulary; turn text into token ids and back");
-  command->require_subcommand(1);
-  command->footer(
+void add_tokenizer_command(const Command& program) {
+  const Command command = program.add_command("tokenizer", "train a vocabulary; turn text into token ids and back");
+  command.require_subcommand();
+  command.footer(
       "Examples:\n"
       "  temper tokenizer train --input stories.txt --vocab-size 2048 --out mini\n"
       "  echo 'Hello world' | temper tokenizer encode --tokenizer DeepSeek-V4-Flash\n"
@@ -115,38 +115,38 @@ void add_tokenizer_command(CLI::App& app, Action& action) {
       "  head -1 chats.jsonl | temper tokenizer explain --tokenizer DeepSeek-V4-Flash");
 
   auto train_options = std::make_shared<TrainOptions>();
-  CLI::App* train_command = command->add_subcommand("train", "train a byte-level BPE with V4's pre-tokenizer and chat tokens");
-  train_command->add_option("--input", train_options->inputs, "text files")->required();
-  train_command->add_option("--vocab-size", train_options->vocab_size, "ids in all, the 256 bytes and chat tokens included")->capture_default_str();
-  train_command->add_option("--out", train_options->out, "folder for tokenizer.json and tokenizer_config.json")->required();
-  train_command->footer("Example:\n  temper tokenizer train --input a.txt b.txt --vocab-size 2048 --out mini");
-  train_command->callback([train_options, &action] { action = [train_options] { return train(*train_options); }; });
+  const Command train_command = command.add_command("train", "train a byte-level BPE with V4's pre-tokenizer and chat tokens");
+  train_command.option("--input", train_options->inputs, "text files").required();
+  train_command.option("--vocab-size", train_options->vocab_size, "ids in all, the 256 bytes and chat tokens included").show_default();
+  train_command.option("--out", train_options->out, "folder for tokenizer.json and tokenizer_config.json").required();
+  train_command.footer("Example:\n  temper tokenizer train --input a.txt b.txt --vocab-size 2048 --out mini");
+  train_command.run([train_options] { return train(*train_options); });
 
   auto code_options = std::make_shared<CodeOptions>();
-  const auto add_code_options = [&](CLI::App* sub) {
-    sub->add_option("--tokenizer", code_options->tokenizer, "model folder or tokenizer.json")->required();
-    sub->add_option("file", code_options->file, "input file; - is standard input")->default_val("-");
+  const auto add_code_options = [&](const Command& sub) {
+    sub.option("--tokenizer", code_options->tokenizer, "model folder or tokenizer.json").required();
+    sub.option("file", code_options->file, "input file; - is standard input").default_text("-");
   };
-  CLI::App* encode_command = command->add_subcommand("encode", "text -> token ids on one line");
+  const Command encode_command = command.add_command("encode", "text -> token ids on one line");
   add_code_options(encode_command);
-  encode_command->add_flag("--ordinary", code_options->ordinary, "take control tokens in the text as plain text");
-  encode_command->footer("Example:\n  temper tokenizer encode --tokenizer mini story.txt");
-  encode_command->callback([code_options, &action] { action = [code_options] { return encode(*code_options); }; });
+  encode_command.flag("--ordinary", code_options->ordinary, "take control tokens in the text as plain text");
+  encode_command.footer("Example:\n  temper tokenizer encode --tokenizer mini story.txt");
+  encode_command.run([code_options] { return encode(*code_options); });
   auto explain_options = std::make_shared<ExplainOptions>();
-  CLI::App* explain_command = command->add_subcommand("explain", "a conversation -> the tokens of its training samples, and which of them are trained");
-  explain_command->add_option("--tokenizer", explain_options->tokenizer, "model folder or tokenizer.json")->required();
-  explain_command->add_option("--thinking-mode", explain_options->chat.thinking_mode, "chat or thinking")->check(CLI::IsMember({"chat", "thinking"}))->capture_default_str();
-  explain_command->add_option("--reasoning-effort", explain_options->chat.reasoning_effort, "low, high or max");
-  explain_command->add_option("--release", explain_options->chat.release, "first or 0731")->check(CLI::IsMember({"first", "0731"}))->capture_default_str();
-  explain_command->add_flag("--keep-thinking", explain_options->keep_thinking, "leave the reasoning of earlier turns in");
-  explain_command->add_option("file", explain_options->file, "messages as JSON; - is standard input")->default_val("-");
-  explain_command->footer("Example:\n  head -1 chats.jsonl | temper tokenizer explain --tokenizer mini --thinking-mode thinking");
-  explain_command->callback([explain_options, &action] { action = [explain_options] { return explain(*explain_options); }; });
-  CLI::App* decode_command = command->add_subcommand("decode", "token ids -> text, byte for byte");
+  const Command explain_command = command.add_command("explain", "a conversation -> the tokens of its training samples, and which of them are trained");
+  explain_command.option("--tokenizer", explain_options->tokenizer, "model folder or tokenizer.json").required();
+  explain_command.option("--thinking-mode", explain_options->chat.thinking_mode, "chat or thinking").one_of({"chat", "thinking"}).show_default();
+  explain_command.option("--reasoning-effort", explain_options->chat.reasoning_effort, "low, high or max");
+  explain_command.option("--release", explain_options->chat.release, "first or 0731").one_of({"first", "0731"}).show_default();
+  explain_command.flag("--keep-thinking", explain_options->keep_thinking, "leave the reasoning of earlier turns in");
+  explain_command.option("file", explain_options->file, "messages as JSON; - is standard input").default_text("-");
+  explain_command.footer("Example:\n  head -1 chats.jsonl | temper tokenizer explain --tokenizer mini --thinking-mode thinking");
+  explain_command.run([explain_options] { return explain(*explain_options); });
+  const Command decode_command = command.add_command("decode", "token ids -> text, byte for byte");
   add_code_options(decode_command);
-  decode_command->add_flag("--skip-special", code_options->skip_special, "leave control tokens out");
-  decode_command->footer("Example:\n  temper tokenizer decode --tokenizer mini ids.txt");
-  decode_command->callback([code_options, &action] { action = [code_options] { return decode(*code_options); }; });
+  decode_command.flag("--skip-special", code_options->skip_special, "leave control tokens out");
+  decode_command.footer("Example:\n  temper tokenizer decode --tokenizer mini ids.txt");
+  decode_command.run([code_options] { return decode(*code_options); });
 }
 
 }  // namespace temper

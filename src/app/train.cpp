@@ -29,19 +29,19 @@ int train_command(const TrainArguments& arguments) {
 
 }  // namespace
 
-void add_train_command(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("train", "train one stage into a run folder; running it again resumes");
+void add_train_command(const Command& program) {
+  const Command command = program.add_command("train", "train one stage into a run folder; running it again resumes");
   const auto arguments = std::make_shared<TrainArguments>();
-  command->add_option("recipe", arguments->recipe, "TOML file; its keys are listed in docs/config.md")->required();
-  command->add_option("--set", arguments->overrides, "override one key: path=value; may be repeated")->take_all();
-  command->add_flag("--dry-run", arguments->dry_run, "print what would be trained, with memory and steps, and stop");
-  command->footer(
+  command.option("recipe", arguments->recipe, "TOML file; its keys are listed in docs/config.md").required();
+  command.option("--set", arguments->overrides, "override one key: path=value; may be repeated");
+  command.flag("--dry-run", arguments->dry_run, "print what would be trained, with memory and steps, and stop");
+  command.footer(
       "Examples:\n"
       "  temper train examples/mini-v4/base.toml\n"
       "  temper train sft.toml --set schedule.lr=1e-5 --set run_folder=runs/low_lr\n"
       "  temper train sft.toml --dry-run\n"
       "Ctrl-C stops after the step under way, with a checkpoint (exit code 130); a second Ctrl-C ends at once.");
-  command->callback([&action, arguments] { action = [arguments] { return train_command(*arguments); }; });
+  command.run([arguments] { return train_command(*arguments); });
 }
 
 }  // namespace temper
