@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+template class nlohmann::detail::serializer<temper::Json>;
+
 namespace temper {
 namespace {
 

@@ -11,6 +11,12 @@
 namespace temper {
 
 using Json = nlohmann::ordered_json;
+}  // namespace temper
+
+// Compiled once, in json.cpp.
+extern template class nlohmann::detail::serializer<temper::Json>;
+
+namespace temper {
 
 /// Parses `text`; errors name `where` and the byte.  `kind` says who must act.
 Json parse_json(std::string_view text, const std::string& where, ErrorKind kind = ErrorKind::kData);

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <regex>
 #include <unordered_map>
 
 #include "base/error.h"
@@ -163,6 +162,19 @@ class Progress {
   std::chrono::steady_clock::time_point last_;
 };
 
+// "layers.3.ffn.w1.weight" -> "layers.*.ffn.w1.weight"
+std::string name_of_all_alike(const std::string& name) {
+  std::string result;
+  for (size_t begin = 0; begin < name.size();) {
+    const size_t end = std::min(name.find('.', begin), name.size());
+    const std::string part = name.substr(begin, end - begin);
+    const bool is_number = !part.empty() && part.find_first_not_of("0123456789") == std::string::npos;
+    result += (begin > 0 ? "." : "") + (is_number ? "*" : part);
+    begin = end + 1;
+  }
+  return result;
+}
+
 }  // namespace
 
 ExportDtype parse_export_dtype(const std::string& name) {
@@ -178,11 +190,10 @@ std::vector<std::string> transformers_obstacles(const ModelConfig& config) {
   const auto add = [&](std::string text) {
     if (std::find(obstacles.begin(), obstacles.end(), text) == obstacles.end()) obstacles.push_back(std::move(text));
   };
-  static const std::regex number("\\.[0-9]+\\.");
   const auto fits = [](int64_t size) { return size <= 128 || size % 128 == 0; };
   for (const TensorRow& row : tensor_map(config)) {
     if (row.layer >= config.n_layers) continue;   // it ignores MTP
-    const auto name = [&] { return std::regex_replace(row.name, number, ".*."); };
+    const auto name = [&] { return name_of_all_alike(row.name); };
     if (row.stored == StoredFormat::kFp8Block128 && (!fits(row.shape[0]) || !fits(row.shape[1])))
       add(fmt::format("{} [{}]: FP8 sizes must be at most 128 or multiples of 128", name(), fmt::join(row.shape, ", ")));
     if (row.stored == StoredFormat::kFp4Block32 && row.shape[1] % 32 != 0)
