@@ -2,6 +2,23 @@
 set(TEMPER_LAYER_OBJECTS "" CACHE INTERNAL "")
 set(TEMPER_TORCHLESS_LAYERS base)
 
+# The heavy headers of most files, compiled once.  What every ATen/ops/<op>.h includes is here, the operators are not: those a
+# file includes itself.  Debug builds go without, so that a file that forgets an include is found.
+option(TEMPER_PRECOMPILE "precompile the headers of torch, fmt and JSON" ON)
+set(TEMPER_PRECOMPILED <ATen/Context.h> <ATen/DeviceGuard.h> <ATen/TensorUtils.h> <ATen/TracerMode.h> <ATen/core/Reduction.h>
+  <ATen/core/Tensor.h> <fmt/format.h> <fmt/ranges.h> <nlohmann/json.hpp>)
+
+# precompile(TARGET OWNER HEADER...): OWNER is the target of the same flags that compiles the headers for all.
+function(precompile target owner)
+  if(NOT TEMPER_PRECOMPILE)
+    return()
+  elseif(target STREQUAL owner)
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+  else()
+    target_precompile_headers(${target} REUSE_FROM ${owner})
+  endif()
+endfunction()
+
 function(temper_layer name)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
   if(NOT sources)
@@ -11,6 +28,7 @@ function(temper_layer name)
   target_link_libraries(temper_${name} PUBLIC temper_libraries)
   if(NOT name IN_LIST TEMPER_TORCHLESS_LAYERS)
     target_link_libraries(temper_${name} PUBLIC temper::torch)
+    precompile(temper_${name} temper_tensor ${TEMPER_PRECOMPILED})
   endif()
   if(EXISTS ${CMAKE_SOURCE_DIR}/src/${name}/layer.cmake)
     include(${CMAKE_SOURCE_DIR}/src/${name}/layer.cmake)   # flags of single files, e.g. one instruction set each
@@ -28,11 +46,12 @@ function(temper_program name folder)
     endif()
   endforeach()
   add_library(temper_core STATIC ${objects})
-  target_link_libraries(temper_core PUBLIC temper::torch temper_libraries)
+  target_link_libraries(temper_core PUBLIC temper_libraries temper::torch)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${folder}/*.cpp)
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
   add_library(temper_app STATIC ${sources})
   target_link_libraries(temper_app PUBLIC temper_core)
+  precompile(temper_app temper_tensor)
   add_executable(${name} ${CMAKE_SOURCE_DIR}/src/${folder}/main.cpp)
   # Kernels register themselves from static objects: keep those that nothing names.
   target_link_libraries(${name} PRIVATE -Wl,--whole-archive temper_core -Wl,--no-whole-archive temper_app)
@@ -49,6 +68,8 @@ function(temper_tests folder)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_compile_definitions(${target} PRIVATE TEMPER_SOURCE_DIR="${CMAKE_SOURCE_DIR}" TEMPER_BINARY="${CMAKE_BINARY_DIR}/temper")
   target_link_libraries(${target} PRIVATE temper_test_support -Wl,--whole-archive temper_core -Wl,--no-whole-archive temper_app GTest::gtest)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)   # they are compiled more often than they run
+  precompile(${target} test_base <gtest/gtest.h> ${TEMPER_PRECOMPILED} <ATen/TensorOperators.h> <ATen/ops/empty.h>)
   add_test(NAME ${folder} COMMAND ${target})
   set_tests_properties(${folder} PROPERTIES TIMEOUT 900)
 endfunction()

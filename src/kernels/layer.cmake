@@ -2,7 +2,7 @@
 # chosen at run time.  These files include no torch and no standard containers: an inline function of a shared header
 # that was compiled for AVX-512 could otherwise be the one that the linker keeps for everybody.
 file(GLOB isa_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/cpu/isa/*.cpp)
-set_source_files_properties(${isa_sources} PROPERTIES COMPILE_OPTIONS "-O3;-ffp-contract=fast")
+set_source_files_properties(${isa_sources} PROPERTIES COMPILE_OPTIONS "-O3;-ffp-contract=fast" SKIP_PRECOMPILE_HEADERS ON)
 if(isa_sources AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(isa_flags_avx2 -mavx2 -mfma)
   set(isa_flags_avx512 -mavx2 -mfma -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512)
