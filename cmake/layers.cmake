@@ -17,6 +17,7 @@ function(precompile target owner)
   else()
     target_precompile_headers(${target} REUSE_FROM ${owner})
   endif()
+  target_compile_options(${target} PRIVATE -fpch-preprocess)   # ccache looks at what is behind them, not at all their text
 endfunction()
 
 function(temper_layer name)
@@ -66,7 +67,6 @@ function(temper_tests folder)
   string(REPLACE "/" "_" target "test_${folder}")
   add_executable(${target} ${sources})
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-  target_compile_definitions(${target} PRIVATE TEMPER_SOURCE_DIR="${CMAKE_SOURCE_DIR}" TEMPER_BINARY="${CMAKE_BINARY_DIR}/temper")
   target_link_libraries(${target} PRIVATE temper_test_support -Wl,--whole-archive temper_core -Wl,--no-whole-archive temper_app GTest::gtest)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)   # they are compiled more often than they run
   precompile(${target} test_base <gtest/gtest.h> ${TEMPER_PRECOMPILED} <ATen/TensorOperators.h> <ATen/ops/empty.h>)

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "support/temp_folder.h"
 #include "support/tiny_run.h"
+#include "test_places.h"
 
 namespace temper {
 namespace {

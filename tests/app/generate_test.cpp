@@ -10,6 +10,7 @@
 #include "model/deepseek_v4/init.h"
 #include "support/tiny_model.h"
 #include "support/tiny_run.h"
+#include "test_places.h"
 
 namespace temper {
 namespace {

@@ -8,6 +8,7 @@
 #include "support/expect_error.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
+#include "test_places.h"
 
 namespace temper {
 namespace {

@@ -14,6 +14,7 @@
 #include "support/tensors.h"
 #include "support/tiny_model.h"
 #include "tensor/allocator.h"
+#include "test_places.h"
 
 namespace temper {
 namespace {

@@ -16,6 +16,7 @@
 #include "support/temp_folder.h"
 #include "support/tensors.h"
 #include "support/tiny_model.h"
+#include "test_places.h"
 
 namespace temper {
 namespace {

@@ -9,6 +9,7 @@
 #include "checkpoint/safetensors.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
+#include "test_places.h"
 
 namespace temper {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "data/load_samples.h"
 #include "data/text_reader.h"
+#include "test_places.h"
 
 namespace temper {
 namespace {

@@ -12,6 +12,7 @@
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
 #include "tensor/from_list.h"
+#include "test_places.h"
 
 namespace temper {
 namespace {

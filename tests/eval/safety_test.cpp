@@ -6,6 +6,7 @@
 #include "eval/safety/coherence.h"
 #include "eval/safety/refusal.h"
 #include "eval/summary.h"
+#include "test_places.h"
 
 namespace temper {
 namespace {

@@ -7,6 +7,7 @@
 #include "data/row_format.h"
 #include "data/text_reader.h"
 #include "eval/safety/refusal.h"
+#include "test_places.h"
 
 namespace temper {
 namespace {

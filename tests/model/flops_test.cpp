@@ -6,6 +6,7 @@
 #include <map>
 
 #include "model/deepseek_v4/parameter_table.h"
+#include "test_places.h"
 
 namespace temper {
 namespace {

@@ -12,6 +12,7 @@
 #include "model/deepseek_v4/model.h"
 #include "objective/sft.h"
 #include "support/tensors.h"
+#include "test_places.h"
 
 namespace temper {
 namespace {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "support/expect_error.h"
+#include "test_places.h"
 
 namespace temper {
 namespace {

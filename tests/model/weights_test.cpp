@@ -3,6 +3,8 @@
 #include <ATen/ops/arange.h>
 #include <gtest/gtest.h>
 
+#include "test_places.h"
+
 namespace temper {
 namespace {
 

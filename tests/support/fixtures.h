@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "support/json_lines.h"
 #include "support/temp_folder.h"
+#include "test_places.h"
 
 namespace temper::test {
 

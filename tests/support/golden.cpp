@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "checkpoint/safetensors.h"
+#include "test_places.h"
 
 namespace temper::test {
 namespace {

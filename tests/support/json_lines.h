@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "test_places.h"
 
 namespace temper::test {
 

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <string>
 
+#include "test_places.h"
+
 namespace temper::test {
 
 struct ProgramResult {

@@ -10,6 +10,7 @@
 #include "data/bpe_trainer.h"
 #include "support/all_layers_config.h"
 #include "support/json_lines.h"
+#include "test_places.h"
 
 namespace temper::test {
 namespace {
