@@ -36,7 +36,7 @@ struct Axis {
 
 std::string grouped(double v) {
   std::string digits = fmt::format("{:.0f}", std::abs(v));
-  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), ",");
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), 1, ',');
   return (v < 0 ? "-" : "") + digits;
 }
 
