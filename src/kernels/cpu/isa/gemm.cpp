@@ -6,7 +6,7 @@ namespace temper::TEMPER_ISA_NAMESPACE {
 namespace {
 
 constexpr int64_t kMostSteps = 256;                 // of a block of k
-constexpr int64_t kMostStepsPacked = 128;           // the same where a is packed: both operands' panels then stay in the first cache
+constexpr int64_t kMostStepsShort = 128;            // the same where a is packed (both operands' panels stay in the first cache) or sums take memory
 constexpr int64_t kPackedBytes = int64_t{384} << 10;   // of b in one task
 constexpr int64_t kRowBlock = 64;                   // rows of a that are packed at a time
 constexpr int64_t kRowsWithSums = 256;              // of a task whose sums of several blocks of k need memory of their own
@@ -69,11 +69,12 @@ struct Cut {
 
   explicit Cut(const GemmProblem& p)
       : panels(divide_up(p.n, kLanes<PanelSum<C>>)), steps(steps_of(p.k, static_cast<C*>(nullptr))), ready(rows_are_ready<C>(p)) {
-    const int64_t most_steps = ready ? kMostSteps : kMostStepsPacked;
+    const bool holds_sums = is_sum<C>(p.c_element);
+    const int64_t most_steps = ready && (holds_sums || steps <= kMostSteps) ? kMostSteps : kMostStepsShort;
     k_blocks = steps > most_steps ? divide_up(steps, most_steps) : 1;
     block_steps = divide_up(steps, k_blocks);
-    const bool accumulates_as = is_sum<C>(p.c_element) || (p.c_element == Element::kBFloat16 && !__is_same(C, double));
-    sums = !is_sum<C>(p.c_element) && (k_blocks > 1 || !accumulates_as);
+    const bool accumulates_as = holds_sums || (p.c_element == Element::kBFloat16 && !__is_same(C, double));
+    sums = !holds_sums && (k_blocks > 1 || !accumulates_as);
     const int64_t panel_bytes = (block_steps > 0 ? block_steps : 1) * kMicroColumns<C> * static_cast<int64_t>(sizeof(C));
     const int64_t most = kPackedBytes / panel_bytes > 1 ? kPackedBytes / panel_bytes : 1;
     chunk_panels = panels.count > most ? divide_up(panels.count, divide_up(panels.count, most)) : panels.count;
