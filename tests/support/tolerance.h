@@ -27,6 +27,7 @@ inline constexpr Tolerance kCrossEntropy{1e-13, 2e-6, 4e-3};
 inline constexpr Tolerance kLinear{1e-14, 1e-6, 4e-3};
 // One softmax over a few hundred keys; bf16: the result is rounded.
 inline constexpr Tolerance kAttentionCore{1e-13, 2e-6, 4e-3};
+// In a bf16 run the float32 sums of the keys' gradients count as bf16: probabilities and their gradients are rounded before products of pairs.
 inline constexpr Tolerance kAttentionCoreGrad{1e-12, 5e-6, 4e-3};
 // A whole attention sub-layer against full score matrices; bf16: about ten roundings of 2^-9 in a row, not all independent.
 inline constexpr Tolerance kAttention{1e-12, 3e-6, 1.5e-2};
