@@ -12,7 +12,7 @@
 namespace temper {
 namespace {
 
-constexpr int64_t kMaxId = (1 << 26) - 1;  // far above any vocabulary; a larger id is damage and would only cost memory
+constexpr int64_t kMaxId = (1 << 21) - 1;  // far above any vocabulary; a larger id is damage, and tables by id would take gigabytes
 constexpr const char* kCopyAgain = "copy or download the tokenizer's files again";
 
 [[noreturn]] void throw_data(std::string what, const std::string& where, std::string fix = kCopyAgain) {

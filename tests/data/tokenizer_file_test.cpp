@@ -39,6 +39,7 @@ TEST(TokenizerFile, InconsistentVocabulariesAreRefused) {
       {[](Json& j) { j["model"]["vocab"]["a"] = 3; }, "id 3 belongs to two tokens"},
       {[](Json& j) { j["model"]["vocab"]["new"] = -1; }, "outside [0,"},
       {[](Json& j) { j["model"]["vocab"]["new"] = 4000000000; }, "outside [0,"},
+      {[](Json& j) { j["model"]["vocab"]["new"] = 28888844; }, "outside [0,"},   // tables by id would take a gigabyte
       {[](Json& j) { j["model"]["vocab"]["new"] = "5"; }, "not a whole number"},
       {[](Json& j) { j["model"]["vocab"].erase("a"); }, "needs the token \"a\""},
       {[](Json& j) { j["model"]["vocab"].erase("Q"); }, "no token for the byte 0x51"},

@@ -78,7 +78,7 @@ struct OneThread {
 // All losses with weights of comparable size.
 struct Objective {
   double mtp = 0.4, balance = 0.3, indexer = 0.5;
-  RecomputePolicy recompute;
+  RecomputePolicy recompute{};
 };
 
 double objective(const Model& model, const Batch& batch, const Objective& weights, bool backward) {
@@ -249,8 +249,11 @@ TEST(Model, RecomputationAndRepetitionGiveTheSameBits) {
       EXPECT_EQ(loss, first_loss);
       for (size_t i = 0; i < weights.parameters().size(); ++i) {
         const Parameter& p = weights.parameters()[i];
-        if (first.size() <= i) first.push_back(p.grad.defined() ? p.grad.clone() : Tensor());
-        else if (p.grad.defined()) EXPECT_TRUE(same_bits(p.grad, first[i])) << p.row.name;
+        if (first.size() <= i) {
+          first.push_back(p.grad.defined() ? p.grad.clone() : Tensor());
+        } else if (p.grad.defined()) {
+          EXPECT_TRUE(same_bits(p.grad, first[i])) << p.row.name;
+        }
       }
     }
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fmt/format.h>
 #include <sys/wait.h>
 
 #include <cstdio>
@@ -17,7 +18,7 @@ struct ProgramResult {
 /// Runs the built program with these arguments (shell syntax).
 inline ProgramResult run_temper(const std::string& arguments) {
   ProgramResult result{-1, ""};
-  FILE* pipe = ::popen((std::string(TEMPER_BINARY) + " " + arguments + " 2>&1").c_str(), "r");
+  FILE* pipe = ::popen(fmt::format("{} {} 2>&1", TEMPER_BINARY, arguments).c_str(), "r");
   if (!pipe) return result;
   char buffer[4096];
   for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) result.out.append(buffer, n);

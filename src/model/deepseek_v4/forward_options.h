@@ -13,7 +13,7 @@ struct RecomputePolicy {
 struct ForwardOptions {
   /// false: nothing is kept for a backward pass.
   bool training = true;
-  RecomputePolicy recompute;
+  RecomputePolicy recompute{};
   /// Runs the MTP blocks, if the model has any.
   bool mtp = false;
   /// What the gradients of the auxiliary losses are multiplied by; the reported sums are not.  0 = off: not computed at
