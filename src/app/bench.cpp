@@ -55,6 +55,7 @@ int bench_train(BenchTrainArguments& arguments) {
   fmt::print("{:.2f} GiB resident at most, {} parameters; loss {:.4f} -> {:.4f}\n", static_cast<double>(result.rss_bytes) / (1 << 30), result.n_parameters,
              result.losses.front(), result.losses.back());
   print_shares(result.profile);
+  fmt::print("{}", describe(result.memory, result.rss_bytes));
   return 0;
 }
 
@@ -69,6 +70,7 @@ void add_bench_train(const Command& bench) {
   command.option("--dtype", arguments->dtype, "in which the model computes").one_of({"bf16", "bfloat16", "float32"}).show_default();
   command.option("--optimizer", o.optimizer, "adamw or muon").one_of({"adamw", "muon"}).show_default();
   command.flag("--recompute", o.recompute, "keep only what enters each block");
+  command.option("--budget-gib", o.budget_gib, "memory it may take; sub-layers are computed again as far as it takes to fit; 0 = no limit").between(0, 1 << 20);
   command.flag("--mtp", o.mtp, "train the MTP blocks as well");
   command.flag("--indexer", o.indexer, "train the indexers as well");
   command.flag("--json", arguments->json, "print one JSON object");

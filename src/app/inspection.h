@@ -20,6 +20,9 @@ struct Inspection {
 /// Errors  those of the readers; kData if it is none of the kinds
 Inspection inspect_path(const fs::path& path, bool read_values);
 
+/// The memory a run folder was planned to take, by what it is, and its measured peak.  Error{kData} if none is recorded.
+Inspection inspect_memory(const fs::path& run);
+
 namespace detail {
 Inspection inspect_config(const fs::path& path);
 Inspection inspect_model(const fs::path& folder, bool read_values);

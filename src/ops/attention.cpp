@@ -54,6 +54,7 @@ void add_entries(AttentionSaved& saved, const AttentionWeights& weights, const A
   if (selects) keys.selected = kernel<IndexerSelect>(saved.u)(saved.indexer->inputs, config.index_top_k);   // [T, K]
   if (probing()) probe_at(options, "index_scores", reference::indexer_scores(saved.indexer->inputs));
   probe_at(options, "selected", keys.selected);
+  if (!options.train_indexer) saved.indexer.reset();   // the choice is all that attention takes from it
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ struct TrainedRows {
 
   TrainedRows(const Tensor& all_hidden, const Tensor& all_targets, int64_t vocab_size) {
     expect_shape(all_targets, {all_hidden.size(0)}, "linear_cross_entropy.targets");
-    rows = all_targets.is_meta() ? at::arange(all_targets.size(0), all_targets.options()) : all_targets.ne(kIgnoredLabel).nonzero().squeeze(-1);
+    // A document's last token has no target; how many more have none, meta tensors cannot say.
+    rows = all_targets.is_meta() ? at::arange(all_targets.size(0) - 1, all_targets.options()) : all_targets.ne(kIgnoredLabel).nonzero().squeeze(-1);
     hidden = rows.size(0) == all_hidden.size(0) ? all_hidden : gather_rows(all_hidden, rows);
     targets = gather_rows(all_targets, rows);
     chunk = std::clamp<int64_t>(kChunkLogits / vocab_size, 16, 4096);

@@ -14,11 +14,13 @@ MoeFfnForward moe_ffn(const Tensor& u, const Tensor& token_ids, const MoeFfnWeig
   saved.routing = route(u, token_ids, weights.router, config.router);
   saved.plan = dispatcher.plan(saved.routing.expert_ids, E);
 
-  const Tensor rows = dispatcher.dispatch(saved.plan, u);                                           // [N, D]
+  Tensor rows = dispatcher.dispatch(saved.plan, u);                                                 // [N, D]
   saved.gate_up = grouped_linear(rows, weights.w13.value, saved.plan.expert_offsets);               // [N, 2F]
+  rows.reset();                                                                                     // dispatch buffers are freed at once
   const Tensor row_weights = dispatcher.dispatch_weights(saved.plan, saved.routing.weights);        // [N]
-  const Tensor hidden = kernel<SwigluKernel>(u)(saved.gate_up, row_weights, config.swiglu_limit);   // [N, F]
+  Tensor hidden = kernel<SwigluKernel>(u)(saved.gate_up, row_weights, config.swiglu_limit);         // [N, F]
   const Tensor expert_out = grouped_linear(hidden, weights.w2.value, saved.plan.expert_offsets);    // [N, D]
+  hidden.reset();
 
   Tensor shared_out;
   if (weights.shared_w13.value.defined()) {
@@ -32,12 +34,15 @@ Tensor moe_ffn_backward(const MoeFfnBackward& args, const MoeFfnWeights& weights
   const auto& [routing, plan, gate_up, shared_gate_up] = args.saved;
   const double limit = config.swiglu_limit;
   const Tensor row_weights = dispatcher.dispatch_weights(plan, routing.weights);                    // [N]
-  const Tensor grad_rows = dispatcher.dispatch(plan, args.grad_out);                                // [N, D]
-  const Tensor hidden = kernel<SwigluKernel>(args.u)(gate_up, row_weights, limit);                  // [N, F]
-  const Tensor grad_hidden = grouped_linear_backward(grad_rows, hidden, weights.w2, plan.expert_offsets);
-  const SwigluGrad routed = kernel<SwigluBackwardKernel>(args.u)(grad_hidden, gate_up, row_weights, limit);
-  const Tensor rows = dispatcher.dispatch(plan, args.u);                                            // [N, D]
+  Tensor grad_rows = dispatcher.dispatch(plan, args.grad_out);                                      // [N, D]
+  Tensor hidden = kernel<SwigluKernel>(args.u)(gate_up, row_weights, limit);                        // [N, F]
+  Tensor grad_hidden = grouped_linear_backward(grad_rows, hidden, weights.w2, plan.expert_offsets);
+  grad_rows.reset(), hidden.reset();                                                                // here is the peak of a step
+  SwigluGrad routed = kernel<SwigluBackwardKernel>(args.u)(grad_hidden, gate_up, row_weights, limit);
+  grad_hidden.reset();
+  Tensor rows = dispatcher.dispatch(plan, args.u);                                                  // [N, D]
   const Tensor grad_u_rows = grouped_linear_backward(routed.gate_up, rows, weights.w13, plan.expert_offsets);
+  rows.reset(), routed.gate_up.reset();
 
   Tensor grad_u = route_backward({.grad_weights = dispatcher.combine_weights(plan, routed.row_weights),
                                   .grad_logits = args.grad_router_logits,

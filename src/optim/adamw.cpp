@@ -33,6 +33,7 @@ void adamw_step_reference(AdamWTensorStep& t, const AdamWConfig& config) {
 void adamw_step(std::span<AdamWTensorStep> tensors, const AdamWConfig& config) {
   std::vector<kernels::cpu::AdamWTensor> fused;
   for (AdamWTensorStep& t : tensors) {
+    if (t.w.is_meta()) continue;   // the fused update below needs no memory of its own
     if (!fused_applies(t)) {
       adamw_step_reference(t, config);
       continue;

@@ -1,6 +1,5 @@
 #include "optim/muon.h"
 
-#include <ATen/ops/amax.h>
 #include <ATen/ops/baddbmm.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
@@ -8,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace temper {
 namespace {
@@ -23,7 +23,7 @@ constexpr double kSmallest = 1e-35;                      // a zero gradient stay
 // [n, p, q] with p <= q -> the same; x is scaled to Frobenius norm 1 before the products' dtype takes over.
 Tensor hybrid_newton_schulz(const Tensor& g, at::ScalarType dtype) {
   // First the largest entry to 1: the squares of a tiny gradient would vanish, and its norm with them.
-  const Tensor largest = at::amax(g.abs(), at::IntArrayRef({1, 2}), /*keepdim=*/true).clamp_min_(kSmallest);
+  const Tensor largest = at::linalg_vector_norm(g, std::numeric_limits<double>::infinity(), at::IntArrayRef({1, 2}), /*keepdim=*/true).clamp_min_(kSmallest);
   const Tensor scaled = g.div(largest);                                          // [n, p, q]
   const Tensor norm = at::linalg_vector_norm(scaled, 2, at::IntArrayRef({1, 2}), /*keepdim=*/true).clamp_min_(kSmallest);
   Tensor x = scaled.div(norm).to(dtype);                                         // [n, p, q]

@@ -2,32 +2,73 @@
 
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
+#include <fmt/format.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstdlib>
 #include <cstring>
-#include <fmt/format.h>
 #include <mutex>
 #include <unordered_map>
-#include <vector>
 
 #include "base/error.h"
+#include "tensor/arena.h"
+#include "tensor/memory_count.h"
 #include "tensor/profile.h"
 
 namespace temper {
 namespace {
 
-constexpr size_t kAlignment = 64;                // a cache line and an AVX-512 register
+constexpr size_t kAlignment = 64;                       // a cache line and an AVX-512 register
 constexpr size_t kHugePage = size_t{2} << 20;
-constexpr size_t kSmall = size_t{64} << 10;      // below: malloc is fast enough and wastes less
+constexpr size_t kGrowth = size_t{64} << 20;            // addresses become usable in steps of this size
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kEveryBlockAlone = true;
+#else
+constexpr bool kEveryBlockAlone = false;
+#endif
 
-// Four classes for each power of two: at most 19 % of a block is unused.
-size_t size_class(size_t bytes) {
-  const size_t top = std::bit_floor(bytes), step = std::max<size_t>(top / 4, kAlignment);
-  return (bytes + step - 1) / step * step;
+size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
+
+[[noreturn]] void no_memory(size_t bytes) {
+  throw Error({.kind = ErrorKind::kResource,
+               .what = fmt::format("no memory for a block of {} bytes", bytes),
+               .where = "CPU allocator",
+               .fix = "use a smaller batch, set [memory] budget_gib so that sub-layers are computed again, or use a machine with more memory"});
 }
+
+// Addresses without memory: nothing is charged before a part of them is made usable.
+class Reservation {
+ public:
+  Reservation() {
+    const size_t physical = static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+    for (size_ = round_up(2 * physical + (size_t{64} << 30), kHugePage); size_ >= kGrowth; size_ /= 2) {   // less where addresses are limited
+      void* found = ::mmap(nullptr, size_ + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (found == MAP_FAILED) continue;
+      base_ = reinterpret_cast<char*>(round_up(reinterpret_cast<size_t>(found), kHugePage));
+      ::madvise(base_, size_, MADV_HUGEPAGE);
+      return;
+    }
+    size_ = 0;
+  }
+
+  /// Makes the first `bytes` usable; false if the system refuses.
+  bool grow(size_t bytes) {
+    if (bytes <= usable_) return true;
+    const size_t wanted = std::min(round_up(bytes, kGrowth), size_ / kHugePage * kHugePage);
+    if (bytes > wanted || ::mprotect(base_ + usable_, wanted - usable_, PROT_READ | PROT_WRITE) != 0) return false;
+    usable_ = wanted;
+    return true;
+  }
+  char* at(size_t offset) const { return base_ + offset; }
+  bool holds(const void* address) const { return address >= base_ && address < base_ + usable_; }
+  size_t offset_of(const void* address) const { return static_cast<size_t>(static_cast<const char*>(address) - base_); }
+
+ private:
+  char* base_ = nullptr;
+  size_t size_ = 0, usable_ = 0;
+};
 
 class CachingAllocator final : public c10::Allocator {
  public:
@@ -40,18 +81,15 @@ class CachingAllocator final : public c10::Allocator {
 
   AllocatorStats stats() {
     const std::lock_guard lock(mutex_);
-    return {in_use_, peak_, cached_, n_allocations_};
+    return {in_use(), peak_, arena_.extent() - arena_.in_use(), arena_.extent() + small_peak_, n_allocations_};
   }
   void reset_peak() {
     const std::lock_guard lock(mutex_);
-    peak_ = in_use_;
+    peak_ = in_use();
   }
   void release() {
     const std::lock_guard lock(mutex_);
-    for (auto& [size, blocks] : free_)
-      for (void* block : blocks) std::free(block);
-    free_.clear();
-    cached_ = 0;
+    arena_.for_each_free([&](size_t offset, size_t bytes) { ::madvise(workspace_.at(offset), bytes, MADV_DONTNEED); });
   }
 
   static CachingAllocator& instance() {
@@ -60,62 +98,66 @@ class CachingAllocator final : public c10::Allocator {
   }
 
  private:
+  size_t in_use() const { return arena_.in_use() + small_; }
+
   void* take(size_t bytes) {
-    const size_t size = size_class(std::max(bytes, kAlignment));
     const std::lock_guard lock(mutex_);
-    void* block = nullptr;
-    if (auto& blocks = free_[size]; !blocks.empty()) {
-      block = blocks.back();
-      blocks.pop_back();
-      cached_ -= size;
-    } else {
-      block = fresh(size);
-    }
-    size_of_[block] = size;
-    in_use_ += size;
+    void* block = kEveryBlockAlone || bytes < kSmallBlock ? take_small(bytes) : take_large(bytes);
     ++n_allocations_;
-    peak_ = std::max(peak_, in_use_);
+    peak_ = std::max(peak_, in_use());
     return block;
   }
 
-  static void* fresh(size_t size) {
-    const ProfileWork work("allocation");
-    const size_t alignment = size >= kHugePage ? kHugePage : kAlignment;
+  void* take_small(size_t bytes) {
+    const size_t size = round_up(bytes, kAlignment);
     void* block = nullptr;
-    if (::posix_memalign(&block, alignment, size) != 0)
-      throw Error({.kind = ErrorKind::kResource,
-                   .what = fmt::format("no memory for a block of {} bytes", size),
-                   .where = "CPU allocator",
-                   .fix = "use a smaller batch, turn on recomputation or use a machine with more memory"});
-    if (size >= kHugePage) ::madvise(block, size, MADV_HUGEPAGE);
+    if (::posix_memalign(&block, kAlignment, size) != 0) no_memory(bytes);
+    size_of_small_[block] = size;
+    small_ += size;
+    small_peak_ = std::max(small_peak_, small_);
     return block;
+  }
+
+  void* take_large(size_t bytes) {
+    const size_t before = arena_.extent(), offset = arena_.take(bytes);
+    if (arena_.extent() > before) {
+      const ProfileWork work("allocation");
+      if (!workspace_.grow(arena_.extent())) {
+        arena_.give(offset);
+        arena_.cut(before);
+        no_memory(bytes);
+      }
+    }
+    return workspace_.at(offset);
   }
 
   static void free_block(void* block) {
     if (!block) return;
     CachingAllocator& self = instance();
     const std::lock_guard lock(self.mutex_);
-    const auto found = self.size_of_.find(block);
-    const size_t size = found->second;
-    self.size_of_.erase(found);
-    self.in_use_ -= size;
-    if (size < kSmall) {
-      std::free(block);
-    } else {
-      self.free_[size].push_back(block);
-      self.cached_ += size;
+    if (self.workspace_.holds(block)) {
+      self.arena_.give(self.workspace_.offset_of(block));
+      return;
     }
+    const auto found = self.size_of_small_.find(block);
+    self.small_ -= found->second;
+    self.size_of_small_.erase(found);
+    std::free(block);
   }
 
   std::mutex mutex_;
-  std::unordered_map<size_t, std::vector<void*>> free_;
-  std::unordered_map<void*, size_t> size_of_;
-  size_t in_use_ = 0, peak_ = 0, cached_ = 0, n_allocations_ = 0;
+  Reservation workspace_;
+  Arena arena_;
+  std::unordered_map<void*, size_t> size_of_small_;
+  size_t small_ = 0, small_peak_ = 0, peak_ = 0, n_allocations_ = 0;
 };
 
 }  // namespace
 
-void install_caching_allocator() { c10::SetCPUAllocator(&CachingAllocator::instance(), /*priority=*/100); }
+void install_caching_allocator() {
+  c10::SetCPUAllocator(&CachingAllocator::instance(), /*priority=*/100);
+  install_meta_allocator();
+}
 AllocatorStats allocator_stats() { return CachingAllocator::instance().stats(); }
 void reset_allocator_peak() { CachingAllocator::instance().reset_peak(); }
 void release_cached_memory() { CachingAllocator::instance().release(); }

@@ -1,6 +1,7 @@
 #include "tensor/profile.h"
 
 #include "base/error.h"
+#include "tensor/memory_count.h"
 
 namespace temper {
 
@@ -8,13 +9,22 @@ namespace detail {
 thread_local Profile* active_profile = nullptr;
 }
 
+namespace {
+thread_local const char* part_now = "other";
+}
+
+const char* current_profile_part() { return part_now; }
+
 Profile::Profile() : places_{{"other", "other"}}, last_(std::chrono::steady_clock::now()) {
   if (detail::active_profile)
     throw Error({.kind = ErrorKind::kInternal, .what = "a second profile on one thread", .where = "Profile", .fix = "please report it"});
   detail::active_profile = this;
 }
 
-Profile::~Profile() { detail::active_profile = nullptr; }
+Profile::~Profile() {
+  detail::active_profile = nullptr;
+  part_now = "other";
+}
 
 void Profile::charge() {
   const auto now = std::chrono::steady_clock::now();
@@ -25,11 +35,13 @@ void Profile::charge() {
 void Profile::enter(Place place) {
   charge();
   places_.push_back(place);
+  part_now = place.part;
 }
 
 void Profile::leave() {
   charge();
   places_.pop_back();
+  part_now = places_.back().part;
 }
 
 const Profile::Rows& Profile::rows() {
@@ -43,6 +55,7 @@ void Profile::clear() {
   seconds_.clear();
   last_ = std::chrono::steady_clock::now();
 }
+
 
 ProfilePart::ProfilePart(const char* name) : profile_(detail::active_profile) {
   if (profile_) profile_->enter({name, "other"});

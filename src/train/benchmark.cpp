@@ -3,12 +3,12 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/randn.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
 
 #include "base/interrupt.h"
+#include "base/process.h"
 #include "base/rng.h"
 #include "kernels/linear.h"
 #include "model/deepseek_v4/flops.h"
@@ -41,10 +41,16 @@ StepBatch random_batch(const ModelConfig& config, const TrainBenchmarkOptions& o
   return batch;
 }
 
-int64_t largest_resident_bytes() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+MemoryPlan plan_benchmark(const ModelConfig& config, const TrainBenchmarkOptions& options, const OptimizerConfig& optimizer, const StepModelConfig& step) {
+  MemoryPlanner planner({.model = config,
+                         .weights = {.compute_dtype = options.dtype, .mtp = options.mtp},
+                         .optimizer = optimizer,
+                         .parts = {.mtp = options.mtp, .indexer = options.indexer},
+                         .step = step,
+                         .document_lengths = std::vector<int64_t>(static_cast<size_t>(options.batch), options.sequence_length),
+                         .program_bytes = program_bytes()});
+  if (options.recompute) return planner.plan({{.attention = true, .ffn = true}});
+  return planner.plan_within(static_cast<int64_t>(options.budget_gib * (1 << 30)), "bench train --budget-gib");
 }
 
 }  // namespace
@@ -67,17 +73,21 @@ double gemm_peak_flops_per_second(at::ScalarType dtype) {
 }
 
 TrainBenchmark benchmark_training(const ModelConfig& config, const TrainBenchmarkOptions& options) {
-  ModelWeights weights(config, {.compute_dtype = options.dtype, .mtp = options.mtp});
-  initialise(weights, {.seed = static_cast<uint64_t>(options.seed)});
   OptimizerConfig optimizer_config;
   optimizer_config.kind = options.optimizer;
+  StepModelConfig step_config{.mtp_weight = options.mtp ? 0.3 : 0.0, .indexer_weight = options.indexer ? 1.0 : 0.0, .qat = {}};
+  TrainBenchmark result;
+  result.memory = plan_benchmark(config, options, optimizer_config, step_config);
+  step_config.recompute = result.memory.recompute;
+
+  ModelWeights weights(config, {.compute_dtype = options.dtype, .mtp = options.mtp});
+  initialise(weights, {.seed = static_cast<uint64_t>(options.seed)});
   weights.enable_gradients(frozen_rows(optimizer_config, {.mtp = options.mtp, .indexer = options.indexer}));
   Optimizer optimizer(weights, optimizer_config, options.dtype);
-  StepModel model(weights, {.mtp_weight = options.mtp ? 0.3 : 0.0, .indexer_weight = options.indexer ? 1.0 : 0.0, .recompute = options.recompute, .qat = {}});
+  StepModel model(weights, step_config);
   Recovery recovery(1);
   const StepBatch batch = random_batch(config, options);
 
-  TrainBenchmark result;
   for (const Parameter& p : weights.parameters()) result.n_parameters += p.row.optimizer == OptimizerClass::kConstant ? 0 : p.row.numel();
   std::vector<double> step_seconds, forward_backward, update;
   Profile profile;
@@ -95,7 +105,7 @@ TrainBenchmark benchmark_training(const ModelConfig& config, const TrainBenchmar
     update.push_back(done.update_seconds);
   }
   result.profile = profile.rows();
-  result.rss_bytes = largest_resident_bytes();
+  result.rss_bytes = peak_resident_bytes();
   result.gemm_peak_flops = gemm_peak_flops_per_second(options.dtype);
   result.step_seconds = median(step_seconds);
   result.forward_backward_seconds = median(forward_backward);
@@ -138,6 +148,8 @@ Json to_json(const TrainBenchmark& r) {
   return {{"tok_s", r.tokens_per_second},
           {"step_s", r.step_seconds},
           {"rss_gib", static_cast<double>(r.rss_bytes) / (1024.0 * 1024.0 * 1024.0)},
+          {"planned_rss_gib", static_cast<double>(r.memory.total) / (1024.0 * 1024.0 * 1024.0)},
+          {"memory", to_json(r.memory)},
           {"mfu", r.mfu},
           {"gemm_peak_gflops", r.gemm_peak_flops / 1e9},
           {"losses", r.losses},

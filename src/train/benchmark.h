@@ -8,6 +8,7 @@
 #include "model/deepseek_v4/config.h"
 #include "tensor/profile.h"
 #include "tensor/tensor.h"
+#include "train/memory_plan.h"
 
 namespace temper {
 
@@ -16,6 +17,7 @@ struct TrainBenchmarkOptions {
   at::ScalarType dtype = at::kBFloat16;
   std::string optimizer = "adamw";   // or "muon"
   bool recompute = false, mtp = false, indexer = false;
+  double budget_gib = 0;             // 0 = no limit; what is computed again is chosen to fit
   int64_t seed = 0;
 };
 
@@ -29,6 +31,7 @@ struct TrainBenchmark {
   double forward_backward_seconds = 0, update_seconds = 0;
   int64_t rss_bytes = 0, n_parameters = 0;
   std::vector<double> losses;   // of every step, the warm-up first
+  MemoryPlan memory;            // made before the weights
   Profile::Rows profile;
 };
 TrainBenchmark benchmark_training(const ModelConfig& config, const TrainBenchmarkOptions& options);

@@ -5,13 +5,12 @@
 #include <map>
 
 #include "data/data_loader.h"
+#include "train/memory_plan.h"
 #include "train/trainer.h"
 #include "train/training_data.h"
 
 namespace temper {
 namespace {
-
-constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
 // Shapes only: a model of any size is described on a laptop.
 ModelWeights weights_without_memory(const LoadedRecipe& loaded) {
@@ -61,19 +60,6 @@ std::string describe_data(const LoadedRecipe& loaded, const LoadedData& data, co
 
 }  // namespace
 
-TrainingMemory training_memory(const LoadedRecipe& loaded) {
-  const ModelWeights weights = weights_without_memory(loaded);
-  TrainingMemory memory;
-  for (const Parameter& p : weights.parameters()) {
-    memory.masters += static_cast<int64_t>(p.master.nbytes());
-    if (p.compute.scalar_type() != p.master.scalar_type() || weights.options().separate_compute) memory.compute_copies += static_cast<int64_t>(p.compute.nbytes());
-    if (!p.grad.defined()) continue;
-    memory.gradients += static_cast<int64_t>(p.grad.nbytes());
-    memory.optimizer_state += static_cast<int64_t>(p.grad.nbytes()) * (by_muon(loaded, p.row) ? 1 : 2);
-  }
-  return memory;
-}
-
 std::string describe_run(const LoadedRecipe& loaded) {
   const Tokenizer tokenizer = Tokenizer::load(loaded.tokenizer_path());
   const LoadedData data = load_training_data(loaded, tokenizer);
@@ -84,9 +70,7 @@ std::string describe_run(const LoadedRecipe& loaded) {
   text += describe_classes(loaded, weights_without_memory(loaded)) + describe_data(loaded, data, loader, total_steps);
   text += fmt::format("learning rate ({})\n  first {:.3e}, middle {:.3e}, last {:.3e}\n", s.kind, learning_rate(s, 0, total_steps), learning_rate(s, total_steps / 2, total_steps),
                       learning_rate(s, total_steps - 1, total_steps));
-  const TrainingMemory memory = training_memory(loaded);
-  text += fmt::format("memory in GiB, without activations\n  masters {:.3f}, compute copies {:.3f}, gradients {:.3f}, optimizer {:.3f}: {:.3f}\n", memory.masters / kGiB,
-                      memory.compute_copies / kGiB, memory.gradients / kGiB, memory.optimizer_state / kGiB, memory.total() / kGiB);
+  text += describe(plan_memory(loaded, program_bytes()));
   return text;
 }
 

@@ -68,15 +68,14 @@ TrainedParts trained_parts(const TrainRecipe& recipe) {
 
 StepModelConfig step_model_config(const TrainRecipe& recipe) {
   const TrainConfig& t = recipe.train;
-  return {.mtp_weight = t.mtp_loss_weight, .balance_weight = t.balance_loss_weight, .indexer_weight = t.indexer_loss_weight, .recompute = t.recompute,
-          .qat = recipe.qat};
+  return {.mtp_weight = t.mtp_loss_weight, .balance_weight = t.balance_loss_weight, .indexer_weight = t.indexer_loss_weight, .recompute = {}, .qat = recipe.qat};
 }
 
 std::vector<std::string> changed_keys(const std::string& earlier_toml, const std::string& toml, const std::vector<std::string>& allowed) {
   std::map<std::string, std::string> before, after;
   flatten(parse_toml(earlier_toml, "the run's resolved.toml"), "", before);
   flatten(parse_toml(toml, "the recipe"), "", after);
-  std::vector<std::string> free = {"allow_changes", "checkpoint", "eval", "train.log_every", "train.max_consecutive_skips", "run_folder"};
+  std::vector<std::string> free = {"allow_changes", "checkpoint", "eval", "memory", "train.recompute", "train.log_every", "train.max_consecutive_skips", "run_folder"};
   free.insert(free.end(), allowed.begin(), allowed.end());
   const auto may_change = [&](const std::string& key) {
     return std::any_of(free.begin(), free.end(), [&](const std::string& f) { return f == "*" || is_below(key, f); });

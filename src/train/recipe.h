@@ -43,7 +43,7 @@ struct TrainConfig {
   template <class Visitor> void visit(Visitor& v) {
     v("steps", steps, "optimizer steps; 0 = data.epochs passes over the data", at_least(0));
     v("dtype", dtype, "in which the model computes; masters, norms, router, mHC and losses are float32 always", one_of({"bfloat16", "float32"}));
-    v("recompute", recompute, "keep only what enters each block and compute the rest again in the backward pass: less memory, a third more time");
+    v("recompute", recompute, "every sub-layer keeps only what enters it and is computed again in the backward pass: least memory, a third more time; false = what [memory] asks for");
     v("mtp_loss_weight", mtp_loss_weight, "weight of the loss of the second next token; 0 = MTP blocks are carried along, not trained", at_least(0.0));
     v("balance_loss_weight", balance_loss_weight, "weight of the sequence-wise balance loss of the routers (V4: 1e-4)", at_least(0.0));
     v("indexer_loss_weight", indexer_loss_weight, "weight of the indexers' own loss; 0 = indexers are frozen", at_least(0.0));
@@ -51,6 +51,14 @@ struct TrainConfig {
     v("seed", seed, "of random weights", between(0, 9e15));
     v("max_consecutive_skips", max_consecutive_skips, "stop after this many steps in a row with a loss or gradient that is not finite", at_least(1));
     v("log_every", log_every, "steps between plain progress lines where stderr is no terminal", at_least(1));
+  }
+};
+
+struct MemoryConfig {
+  double budget_gib = 0;
+
+  template <class Visitor> void visit(Visitor& v) {
+    v("budget_gib", budget_gib, "memory of the whole program in GiB; sub-layers are computed again in the backward pass as far as it takes to fit; 0 = no limit", at_least(0.0));
   }
 };
 
@@ -83,6 +91,7 @@ struct TrainRecipe {
   OptimizerConfig optim;
   LrScheduleConfig schedule;
   TrainConfig train;
+  MemoryConfig memory;
   QatConfig qat;
   CheckpointConfig checkpoint;
   EvalConfig eval;
@@ -96,6 +105,7 @@ struct TrainRecipe {
     v("optim", optim, "how weights are updated");
     v("schedule", schedule, "the learning rate of each step");
     v("train", train, "the steps");
+    v("memory", memory, "how much memory a run may take");
     v("qat", qat, "quantisation-aware training");
     v("checkpoint", checkpoint, "checkpoints to resume from");
     v("eval", eval, "held-out loss");
@@ -122,6 +132,7 @@ LoadedRecipe load_recipe(const fs::path& file, const std::vector<std::string>& o
 /// How the weights of this recipe are kept, and which parts of the model it trains.
 WeightsOptions weights_options(const TrainRecipe& recipe);
 TrainedParts trained_parts(const TrainRecipe& recipe);
+/// Without recomputation, which train/memory_plan.h chooses.
 StepModelConfig step_model_config(const TrainRecipe& recipe);
 
 /// Keys that differ between two resolved recipes, without those that `allowed` names (a key, a section, or "*") and those

@@ -5,7 +5,7 @@
 //   environment.json     versions, machine, device
 //   metrics.jsonl        one object a line: {"step": 12, "train/loss": ..., ...}; names of wall-clock values start with "time/"
 //   events.out.tfevents* the same numbers for TensorBoard
-//   events.jsonl         the audit record: start, resume, checkpoint, skip, evaluation, stop, finish, each with its cause
+//   events.jsonl         the audit record: start, resume, memory (the plan), checkpoint, skip, evaluation, stop, finish, each with its cause
 //   checkpoints/         checkpoint/training_checkpoint.h
 
 #include <memory>

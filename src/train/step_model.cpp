@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kIndexerRatio = 4;   // only this compression has an indexer; its first entry is seen from position 3 on
 
-double item_or_zero(const Tensor& t) { return t.defined() ? t.item<double>() : 0.0; }
+double item_or_zero(const Tensor& t) { return t.defined() && !t.is_meta() ? t.item<double>() : 0.0; }
 
 }  // namespace
 
@@ -67,7 +67,7 @@ LossMeans StepModel::means(const LossSums& sums, const LossCounts& counts) const
 
 LossSums StepModel::forward_backward(const Batch& batch, const LossCounts& counts) const {
   const auto scale = [](double weight, double count) { return count > 0 ? weight / count : 0.0; };
-  ForwardResult result = model_.forward(batch, {.recompute = {.attention = config_.recompute, .ffn = config_.recompute},
+  ForwardResult result = model_.forward(batch, {.recompute = config_.recompute,
                                                 .mtp = config_.mtp_weight > 0,
                                                 .balance_scale = scale(config_.balance_weight, counts.tokens),
                                                 .indexer_scale = scale(config_.indexer_weight, counts.queries),

@@ -12,7 +12,7 @@ namespace temper {
 /// Which losses are trained, with which weight (0 = not computed), and how the model computes.
 struct StepModelConfig {
   double mtp_weight = 0, balance_weight = 0, indexer_weight = 0;
-  bool recompute = false;
+  RecomputePolicies recompute = {};
   QatConfig qat;
 };
 

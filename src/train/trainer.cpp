@@ -5,6 +5,7 @@
 
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "checkpoint/load_model.h"
 #include "model/deepseek_v4/init.h"
 #include "train/held_out.h"
@@ -21,6 +22,12 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 std::string metric_name(std::string text) {
   std::replace_if(text.begin(), text.end(), [](char c) { return c == ' ' || c == '-'; }, '_');
   return text;
+}
+
+// A run that cannot fit its budget fails before its data are read: those only add to the plan.
+const LoadedRecipe& checked(const LoadedRecipe& loaded) {
+  if (loaded.recipe.memory.budget_gib > 0) plan_memory(loaded, program_bytes());
+  return loaded;
 }
 
 // The architecture and, for a new run, the values; a resumed run takes its values from the checkpoint.
@@ -52,7 +59,7 @@ int64_t count_steps(const LoadedRecipe& loaded, const DataLoader& loader) {
 }
 
 Trainer::Trainer(const LoadedRecipe& loaded)
-    : loaded_(loaded),
+    : loaded_(checked(loaded)),
       recipe_(loaded_.recipe),
       resolved_(render_toml(loaded_.recipe)),
       record_(loaded.run_folder),
@@ -60,6 +67,7 @@ Trainer::Trainer(const LoadedRecipe& loaded)
       data_(load_training_data(loaded, tokenizer_)),
       loader_(data_.train, recipe_.data),
       total_steps_(count_steps(loaded, loader_)),
+      plan_(plan_memory(loaded_, program_bytes())),
       latest_(find_latest_checkpoint(record_.checkpoints())),
       weights_(first_weights(loaded_, latest_)),
       checkpoints_({.folder = record_.checkpoints(), .keep_last = recipe_.checkpoint.keep_last}),
@@ -67,7 +75,9 @@ Trainer::Trainer(const LoadedRecipe& loaded)
   check_recipe_unchanged();
   weights_.enable_gradients(frozen_rows(recipe_.optim, trained_parts(recipe_)));
   optimizer_ = std::make_unique<Optimizer>(weights_, recipe_.optim, weights_.options().compute_dtype);
-  model_ = std::make_unique<StepModel>(weights_, step_model_config(recipe_));
+  StepModelConfig step_config = step_model_config(recipe_);
+  step_config.recompute = plan_.recompute;
+  model_ = std::make_unique<StepModel>(weights_, step_config);
   start_or_resume();
 }
 
@@ -91,6 +101,7 @@ void Trainer::start_or_resume() {
   record_.start_at(latest_ ? step_ : -1);   // a checkpoint is saved after the measurements of its step
   record_.event(latest_ ? "resume" : "start", step_, {{"cause", latest_ ? "the run folder holds a checkpoint" : "new run"}, {"total_steps", total_steps_}});
   record_.event("data", step_, data_.report.to_json());
+  record_.event("memory", step_, {{"plan", to_json(plan_)}});
   last_checkpoint_step_ = latest_ ? step_ : -1;
   evaluation_missing_ = evaluation_due() && !record_.has_metric(step_, kHeldOutLoss);
   finished_before_ = latest_ && step_ >= total_steps_ && !evaluation_missing_;
@@ -131,7 +142,7 @@ void Trainer::run() {
   }
   save_checkpoint("end");
   note_written_checkpoint(/*wait=*/true);
-  record_.event("finish", step_, {{"tokens", tokens_}, {"skipped_steps", recovery_.total_skips()}});
+  record_.event("finish", step_, {{"tokens", tokens_}, {"skipped_steps", recovery_.total_skips()}, {"peak_resident_bytes", peak_resident_bytes()}});
   progress_.reset();
   log_info("train", "finished {} steps, {} tokens; checkpoint {}", step_, tokens_, find_latest_checkpoint(record_.checkpoints())->string());
 }
@@ -219,7 +230,7 @@ void Trainer::checkpoint_if_due() {
 void Trainer::note_written_checkpoint(bool wait) {
   if (writing_cause_.empty() || (!wait && checkpoints_.busy())) return;
   checkpoints_.wait();
-  record_.event("checkpoint", last_checkpoint_step_, {{"cause", writing_cause_}, {"write_seconds", checkpoints_.last_write_seconds()}});
+  record_.event("checkpoint", last_checkpoint_step_, {{"cause", writing_cause_}, {"write_seconds", checkpoints_.last_write_seconds()}, {"peak_resident_bytes", peak_resident_bytes()}});
   writing_cause_.clear();
 }
 

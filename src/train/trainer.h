@@ -7,6 +7,7 @@
 
 #include "checkpoint/training_checkpoint.h"
 #include "data/data_loader.h"
+#include "train/memory_plan.h"
 #include "train/progress.h"
 #include "train/run_record.h"
 #include "train/train_step.h"
@@ -54,6 +55,7 @@ class Trainer {
   LoadedData data_;
   DataLoader loader_;
   int64_t total_steps_;
+  MemoryPlan plan_;             // made when data are in memory and the model is not
   std::optional<fs::path> latest_;   // the checkpoint this process resumed from
   ModelWeights weights_;
   std::unique_ptr<StepModel> model_;

@@ -78,7 +78,7 @@ struct OneThread {
 // All losses with weights of comparable size.
 struct Objective {
   double mtp = 0.4, balance = 0.3, indexer = 0.5;
-  RecomputePolicy recompute{};
+  RecomputePolicies recompute{};
 };
 
 double objective(const Model& model, const Batch& batch, const Objective& weights, bool backward) {
@@ -241,8 +241,10 @@ TEST(Model, RecomputationAndRepetitionGiveTheSameBits) {
     const Batch batch = make_batch({40, 23}, config.vocab_size);
     std::vector<Tensor> first;
     double first_loss = 0;
-    for (const RecomputePolicy policy : {RecomputePolicy{}, RecomputePolicy{}, RecomputePolicy{.attention = true}, RecomputePolicy{.ffn = true},
-                                         RecomputePolicy{.attention = true, .ffn = true}}) {
+    RecomputePolicies mixed;   // another one for each block, MTP included
+    for (int64_t n = 0; n < config.n_layers + config.n_mtp_layers; ++n) mixed.push_back({.attention = n % 2 == 0, .ffn = n % 3 == 1});
+    for (const RecomputePolicies& policy : {RecomputePolicies{}, RecomputePolicies{}, RecomputePolicies{{.attention = true}}, RecomputePolicies{{.ffn = true}},
+                                            RecomputePolicies{{.attention = true, .ffn = true}}, mixed}) {
       weights.zero_gradients();
       const double loss = objective(model, batch, {.recompute = policy}, true);
       if (first.empty()) first_loss = loss;

@@ -182,6 +182,19 @@ TEST(Train, BadInputGivesTheRightExitCodeBeforeTheFirstStep) {
   EXPECT_FALSE(fs::exists(folder / "run" / "metrics.jsonl"));
 }
 
+TEST(Train, TheMemoryOfARunIsPlannedRecordedAndBounded) {
+  const ProgramResult inspected = run_program({"inspect", (undisturbed() / "run").string(), "--memory"});
+  EXPECT_EQ(inspected.exit_code, 0) << inspected.output;
+  for (const char* part : {"masters", "optimizer state", "program", "total", "measured peak"}) EXPECT_NE(inspected.output.find(part), std::string::npos) << inspected.output;
+
+  const TempFolder folder;
+  write_tiny_run(folder.path());
+  const ProgramResult too_small = run_program(train(folder, {"--set", "memory.budget_gib=0.001"}));
+  EXPECT_EQ(too_small.exit_code, 6) << too_small.output;
+  EXPECT_NE(too_small.output.find("with every sub-layer computed again, the budget is 0.001 GiB"), std::string::npos) << too_small.output;
+  EXPECT_FALSE(fs::exists(folder / "run"));
+}
+
 TEST(Train, DryRunPrintsStepsParametersAndMemoryAndWritesNothing) {
   const TempFolder folder;
   write_tiny_run(folder.path());

@@ -31,7 +31,7 @@ template <class Body>
 void for_each_part(const AttentionArgs& args, const std::vector<int64_t>& borders, const Body& body) {
   int64_t bytes = 0;
   TEMPER_ISA_PICK(attention_scratch)(args, bytes);
-  const Tensor scratch = at::empty({(static_cast<int64_t>(borders.size()) - 1) * bytes + 64}, at::kByte);
+  const Tensor scratch = kernel_scratch((static_cast<int64_t>(borders.size()) - 1) * bytes + 64);
   char* const aligned = static_cast<char*>(align(scratch.data_ptr()));
   for_each_cost_part(borders, [&](int64_t part, int64_t begin, int64_t end) { body(part, begin, end, aligned + part * bytes); });
 }
@@ -85,8 +85,8 @@ AttentionGrads sink_attention_backward(const Tensor& grad_o_any, const Tensor& d
   return out;
 }
 
-const DeviceKernel<SinkAttention> forward_registered{c10::DeviceType::CPU, &sink_attention};
-const DeviceKernel<SinkAttentionBackward> backward_registered{c10::DeviceType::CPU, &sink_attention_backward};
+const CpuKernel<SinkAttention, &sink_attention> forward_registered;
+const CpuKernel<SinkAttentionBackward, &sink_attention_backward> backward_registered;
 
 }  // namespace
 }  // namespace temper

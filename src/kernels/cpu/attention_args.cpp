@@ -33,6 +33,7 @@ AttentionPointers attention_pointers(const Tensor& q, const AttentionKeys& keys,
 
 KeyGradRange key_grad_range(const int64_t* begin, const int64_t* end, int64_t first_query, int64_t last_query, const Tensor& result, bool is_first) {
   if (is_first || first_query == last_query) return {0, result.size(0), result};
+  if (shapes_only()) return {0, result.size(0), at::zeros(result.sizes(), result.options())};   // the ranges are values: all rows at most
   int64_t first = begin[first_query], last = end[first_query];
   for (int64_t t = first_query; t < last_query; ++t) first = std::min(first, begin[t]), last = std::max(last, end[t]);
   return {first, last - first, at::zeros({last - first, result.size(1)}, result.options())};

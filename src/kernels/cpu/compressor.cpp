@@ -52,8 +52,8 @@ PoolGrads compressor_pool_backward(const Tensor& grad_pooled_any, const Tensor& 
   return grads;
 }
 
-const DeviceKernel<CompressorPool> forward_registered{c10::DeviceType::CPU, &compressor_pool};
-const DeviceKernel<CompressorPoolBackward> backward_registered{c10::DeviceType::CPU, &compressor_pool_backward};
+const CpuKernel<CompressorPool, &compressor_pool> forward_registered;
+const CpuKernel<CompressorPoolBackward, &compressor_pool_backward> backward_registered;
 
 }  // namespace
 }  // namespace temper

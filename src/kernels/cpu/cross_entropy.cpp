@@ -42,8 +42,8 @@ Tensor target_logprobs_backward(const Tensor& grad_any, const Tensor& logits_any
   return out;
 }
 
-const DeviceKernel<TargetLogprobs> forward_registered{c10::DeviceType::CPU, &target_logprobs};
-const DeviceKernel<TargetLogprobsBackward> backward_registered{c10::DeviceType::CPU, &target_logprobs_backward};
+const CpuKernel<TargetLogprobs, &target_logprobs> forward_registered;
+const CpuKernel<TargetLogprobsBackward, &target_logprobs_backward> backward_registered;
 
 }  // namespace
 }  // namespace temper

@@ -1,7 +1,5 @@
 #include "kernels/cpu/gemm.h"
 
-#include <ATen/ops/empty.h>
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -62,7 +60,8 @@ void gemm(const std::vector<GemmProblem>& problems) {
   const int64_t n_threads = flops < kSmallFlops || at::in_parallel_region() ? 1 : at::get_num_threads();
   const std::vector<Task> tasks = make_tasks(problems, plans, n_threads);
   const int64_t n_tasks = static_cast<int64_t>(tasks.size()), workers = std::min(n_threads, n_tasks);
-  const Tensor workspace = at::empty({workers, workspace_bytes}, at::kByte);
+  const Tensor workspace = kernel_scratch(workers * workspace_bytes);
+  if (shapes_only()) return;
   char* const workspaces = static_cast<char*>(workspace.data_ptr());
 
   // Which thread takes a task changes no bit: every element is summed inside one task.

@@ -50,9 +50,9 @@ void grouped_matmul_grad_weight(const Tensor& grad_y_any, const Tensor& x_any, c
   });
 }
 
-const DeviceKernel<GroupedMatmul> forward_registered{c10::DeviceType::CPU, &grouped_matmul};
-const DeviceKernel<GroupedMatmulGradInput> grad_input_registered{c10::DeviceType::CPU, &grouped_matmul_grad_input};
-const DeviceKernel<GroupedMatmulGradWeight> grad_weight_registered{c10::DeviceType::CPU, &grouped_matmul_grad_weight};
+const CpuKernel<GroupedMatmul, &grouped_matmul> forward_registered;
+const CpuKernel<GroupedMatmulGradInput, &grouped_matmul_grad_input> grad_input_registered;
+const CpuKernel<GroupedMatmulGradWeight, &grouped_matmul_grad_weight> grad_weight_registered;
 
 }  // namespace
 }  // namespace temper

@@ -15,7 +15,10 @@ bool fits(int64_t M) { return M >= 1 && M <= kHcMaxMult; }
 int64_t grain(const HcRows& rows) { return std::max<int64_t>(kGrainElements / (rows.M * rows.D), 1); }
 
 // Scratch of each part, rows on 64-byte borders.
-Tensor part_scratch(int64_t parts, int64_t bytes) { return at::empty({parts, (bytes + 63) / 64 * 64}, at::kByte); }
+Tensor part_scratch(int64_t parts, int64_t bytes) {
+  const int64_t row = (bytes + 63) / 64 * 64;
+  return kernel_scratch(parts * row).view({parts, row});
+}
 void* scratch_of(const Tensor& scratch, int64_t part) { return static_cast<char*>(scratch.data_ptr()) + part * scratch.size(1); }
 
 HcRows make_rows(const Tensor& streams) {
@@ -88,6 +91,7 @@ HcPostGrad post_backward(const Tensor& grad_any, const Tensor& streams_any, cons
 // Long cancelling sums: in double, in the order of the tokens.
 template <class A>
 void base_and_scale(const HcRows& rows, int64_t T, A* grad_base, A* grad_scale) {
+  if (shapes_only()) return;
   const A *grad = static_cast<const A*>(rows.grad_logits), *mix = static_cast<const A*>(rows.mix);
   double scale[3] = {};
   for (int64_t c = 0; c < rows.C; ++c) {
@@ -142,10 +146,10 @@ HcPreGrad pre_backward(const HcPreBackwardArgs& args) {
   return grads;
 }
 
-const DeviceKernel<HcPreKernel> pre_registered{c10::DeviceType::CPU, &pre};
-const DeviceKernel<HcPostKernel> post_registered{c10::DeviceType::CPU, &post};
-const DeviceKernel<HcPostBackwardKernel> post_backward_registered{c10::DeviceType::CPU, &post_backward};
-const DeviceKernel<HcPreBackwardKernel> pre_backward_registered{c10::DeviceType::CPU, &pre_backward};
+const CpuKernel<HcPreKernel, &pre> pre_registered;
+const CpuKernel<HcPostKernel, &post> post_registered;
+const CpuKernel<HcPostBackwardKernel, &post_backward> post_backward_registered;
+const CpuKernel<HcPreBackwardKernel, &pre_backward> pre_backward_registered;
 
 }  // namespace
 }  // namespace temper

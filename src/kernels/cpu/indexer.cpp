@@ -163,8 +163,8 @@ IndexerLossOutput indexer_loss(const IndexerInputs& inputs, const AttentionTrace
           .grad_keys = grad_keys.narrow(-1, 0, dim).contiguous(), .grad_weights = grad_weights};
 }
 
-const DeviceKernel<IndexerSelect> select_registered{c10::DeviceType::CPU, &indexer_select};
-const DeviceKernel<IndexerLoss> loss_registered{c10::DeviceType::CPU, &indexer_loss};
+const CpuKernel<IndexerSelect, &indexer_select> select_registered;
+const CpuKernel<IndexerLoss, &indexer_loss> loss_registered;
 
 }  // namespace
 }  // namespace temper

@@ -55,11 +55,11 @@ Tensor block_linear_backward(const Tensor& grad_y, const Tensor& x, const Tensor
   return grad_x;
 }
 
-const DeviceKernel<BlockLinear> block_registered{c10::DeviceType::CPU, &block_linear};
-const DeviceKernel<BlockLinearBackward> block_backward_registered{c10::DeviceType::CPU, &block_linear_backward};
-const DeviceKernel<LinearForward> forward_registered{c10::DeviceType::CPU, &linear};
-const DeviceKernel<LinearGradInput> grad_input_registered{c10::DeviceType::CPU, &linear_grad_input};
-const DeviceKernel<LinearGradWeight> grad_weight_registered{c10::DeviceType::CPU, &linear_grad_weight};
+const CpuKernel<BlockLinear, &block_linear> block_registered;
+const CpuKernel<BlockLinearBackward, &block_linear_backward> block_backward_registered;
+const CpuKernel<LinearForward, &linear> forward_registered;
+const CpuKernel<LinearGradInput, &linear_grad_input> grad_input_registered;
+const CpuKernel<LinearGradWeight, &linear_grad_weight> grad_weight_registered;
 
 }  // namespace
 }  // namespace temper

@@ -163,10 +163,10 @@ Tensor gather(const Tensor& x, const Tensor& rows) {
 
 const DeviceKernel<RouteKernel> route_registered{c10::DeviceType::CPU, &route};
 const DeviceKernel<RouteBackwardKernel> route_backward_registered{c10::DeviceType::CPU, &route_backward};
-const DeviceKernel<DispatchKernel> dispatch_registered{c10::DeviceType::CPU, &dispatch};
-const DeviceKernel<CombineKernel> combine_registered{c10::DeviceType::CPU, &combine};
-const DeviceKernel<SwigluKernel> swiglu_registered{c10::DeviceType::CPU, &swiglu};
-const DeviceKernel<SwigluBackwardKernel> swiglu_backward_registered{c10::DeviceType::CPU, &swiglu_backward};
+const CpuKernel<DispatchKernel, &dispatch> dispatch_registered;
+const CpuKernel<CombineKernel, &combine> combine_registered;
+const CpuKernel<SwigluKernel, &swiglu> swiglu_registered;
+const CpuKernel<SwigluBackwardKernel, &swiglu_backward> swiglu_backward_registered;
 const DeviceKernel<GatherRows> gather_registered{c10::DeviceType::CPU, &gather};
 
 }  // namespace

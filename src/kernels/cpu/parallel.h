@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/cpu/cpu_kernel.h"
 #include "kernels/cpu/isa.h"
 #include "tensor/tensor.h"
 
@@ -22,6 +23,7 @@ inline int64_t count_parts(int64_t n, int64_t grain) {
 /// number of threads, so sums kept per part and added in their order have the same bits in every run.
 template <class Body>
 void parallel_parts(int64_t n, int64_t grain, const Body& body) {
+  if (shapes_only()) return;
   const int64_t parts = count_parts(n, grain);
   at::parallel_for(0, parts, 1, [&](int64_t first, int64_t last) {
     for (int64_t part = first; part < last; ++part) body(part, n * part / parts, n * (part + 1) / parts);
@@ -32,6 +34,11 @@ void parallel_parts(int64_t n, int64_t grain, const Body& body) {
 template <class Cost>
 std::vector<int64_t> split_by_cost(int64_t n, int64_t grain, const Cost& cost) {
   int64_t total = 0, done = 0;
+  if (shapes_only()) {   // costs may depend on values
+    std::vector<int64_t> equal;
+    for (int64_t part = 0, parts = count_parts(n, 1); part <= parts; ++part) equal.push_back(n * part / parts);
+    return equal;
+  }
   for (int64_t i = 0; i < n; ++i) total += cost(i);
   const int64_t parts = count_parts(total, grain);
   std::vector<int64_t> borders{0};
@@ -46,6 +53,7 @@ std::vector<int64_t> split_by_cost(int64_t n, int64_t grain, const Cost& cost) {
 /// Calls body(part, begin, end) for the ranges between `borders`, each on a thread of its own.
 template <class Body>
 void for_each_cost_part(const std::vector<int64_t>& borders, const Body& body) {
+  if (shapes_only()) return;
   at::parallel_for(0, static_cast<int64_t>(borders.size()) - 1, 1, [&](int64_t first, int64_t last) {
     for (int64_t part = first; part < last; ++part) body(part, borders[static_cast<size_t>(part)], borders[static_cast<size_t>(part) + 1]);
   });

@@ -45,8 +45,8 @@ Tensor rms_norm_backward(const Tensor& grad_y_any, const Tensor& x_any, const Te
   return grad_x;
 }
 
-const DeviceKernel<RmsNorm> forward_registered{c10::DeviceType::CPU, &rms_norm};
-const DeviceKernel<RmsNormBackward> backward_registered{c10::DeviceType::CPU, &rms_norm_backward};
+const CpuKernel<RmsNorm, &rms_norm> forward_registered;
+const CpuKernel<RmsNormBackward, &rms_norm_backward> backward_registered;
 
 }  // namespace
 }  // namespace temper

@@ -66,10 +66,10 @@ Tensor head_dots(const Tensor& a_any, const Tensor& b_any) {
   return dots;
 }
 
-const DeviceKernel<Rope> rope_registered{c10::DeviceType::CPU, &rope};
-const DeviceKernel<NormRope> norm_rope_registered{c10::DeviceType::CPU, &norm_rope};
-const DeviceKernel<NormRopeBackward> norm_rope_backward_registered{c10::DeviceType::CPU, &norm_rope_backward};
-const DeviceKernel<HeadDots> head_dots_registered{c10::DeviceType::CPU, &head_dots};
+const CpuKernel<Rope, &rope> rope_registered;
+const CpuKernel<NormRope, &norm_rope> norm_rope_registered;
+const CpuKernel<NormRopeBackward, &norm_rope_backward> norm_rope_backward_registered;
+const CpuKernel<HeadDots, &head_dots> head_dots_registered;
 
 }  // namespace
 }  // namespace temper

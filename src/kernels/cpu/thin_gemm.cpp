@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/cpu_kernel.h"
 #include "kernels/cpu/isa/thin_gemm.h"
 #include "kernels/cpu/parallel.h"
 
@@ -19,6 +20,7 @@ bool is_thin(const GemmProblem& p) {
 }
 
 void thin_gemm(const std::vector<GemmProblem>& problems) {
+  if (shapes_only()) return;
   int64_t n_elements = 0, n_tasks = 0;
   for (const GemmProblem& p : problems) {
     n_elements += p.n * p.k;

@@ -40,11 +40,12 @@ Tensor attention_forward(const Tensor& streams, const BlockWeights& weights, con
   if (attended.saved.indexer_loss) pass.stats.indexer_sum = attended.saved.indexer_loss->loss.sum(at::kDouble);
   const Tensor next = leave_site(site, attended.out);                                         // [T, M, D]
   if (context.options.training) {
-    if (context.options.recompute.attention) {
+    if (policy_of(context.options.recompute, context.block).attention) {
       pass.saved.attn_site.streams = streams;
     } else {
       pass.saved.attn_site = std::move(site);
       pass.saved.attn = std::move(attended.saved);
+      pass.saved.attn_site.u.reset(), pass.saved.attn.u.reset();
     }
   }
   return next;
@@ -63,11 +64,12 @@ Tensor ffn_forward(const Tensor& streams, const Tensor& token_ids, const BlockWe
     pass.stats.balance_sum = balance_loss(ffn.saved.routing, context.attention.layout.lengths, /*scale=*/0).sum;
   const Tensor next = leave_site(site, ffn.out);                                              // [T, M, D]
   if (context.options.training) {
-    if (context.options.recompute.ffn) {
+    if (policy_of(context.options.recompute, context.block).ffn) {
       pass.saved.ffn_site.streams = streams;
     } else {
       pass.saved.ffn_site = std::move(site);
       pass.saved.ffn = std::move(ffn.saved);
+      pass.saved.ffn_site.u.reset();
     }
   }
   return next;
@@ -75,11 +77,13 @@ Tensor ffn_forward(const Tensor& streams, const Tensor& token_ids, const BlockWe
 
 Tensor attention_backward_of_block(const Tensor& grad_next, BlockSaved& saved, const BlockWeights& weights, const BlockContext& context) {
   const ProfilePart part("attention");
-  if (!saved.attn_site.u.defined()) {   // recomputed
+  if (!saved.attn_site.y.defined()) {   // recomputed
     saved.attn_site = enter_site(saved.attn_site.streams, weights.attn_site, context.config);
     AttentionForward again = run_attention(saved.attn_site.u, weights, context, /*probes=*/false);
     saved.attn_site.out = again.out;
     saved.attn = std::move(again.saved);
+  } else {
+    saved.attn.u = saved.attn_site.u = site_input(saved.attn_site, weights.attn_site, context.config);
   }
   const ForwardOptions& options = context.options;
   const HcPostGrad post = leave_site_backward(grad_next, saved.attn_site);
@@ -92,11 +96,13 @@ Tensor attention_backward_of_block(const Tensor& grad_next, BlockSaved& saved, c
 
 Tensor ffn_backward_of_block(const Tensor& grad_next, const Tensor& token_ids, BlockSaved& saved, const BlockWeights& weights, const BlockContext& context) {
   const ProfilePart part("ffn");
-  if (!saved.ffn_site.u.defined()) {   // recomputed
+  if (!saved.ffn_site.y.defined()) {   // recomputed
     saved.ffn_site = enter_site(saved.ffn_site.streams, weights.ffn_site, context.config);
     MoeFfnForward again = run_ffn(saved.ffn_site.u, token_ids, weights, context);
     saved.ffn_site.out = again.out;
     saved.ffn = std::move(again.saved);
+  } else {
+    saved.ffn_site.u = site_input(saved.ffn_site, weights.ffn_site, context.config);
   }
   const ForwardOptions& options = context.options;
   const HcPostGrad post = leave_site_backward(grad_next, saved.ffn_site);

@@ -27,6 +27,7 @@ struct BlockContext {
   const AttentionContext& attention;
   const TokenDispatcher& dispatcher;
   const ForwardOptions& options;
+  size_t block = 0;   // its place among all blocks, MTP last
 };
 
 struct BlockSaved {

@@ -35,6 +35,8 @@ struct Sizes {
   double mixing() const { return 2 * (2 * (2 + M) * M * M * D); }   // two sites
   double mixing_head() const { return 2 * M * M * D; }
   double head() const { return 2 * V * D; }
+  double index_projections() const { return 2 * (Q * IH * IC + IH * D + 4 * IC * D); }
+  double index_scores() const { return 2 * IH * IC; }
 };
 
 }  // namespace
@@ -50,6 +52,16 @@ AttendedEntries attended_entries(const ModelConfig& config, const std::vector<in
     sum.hca += entries_sum(S, 128);
   }
   return {sum.window / n_tokens, sum.csa_visible / n_tokens, sum.csa_selected / n_tokens, sum.hca / n_tokens};
+}
+
+SublayerFlops sublayer_flops(const ModelConfig& config, const std::vector<int64_t>& document_lengths, int64_t n) {
+  const Sizes s(config);
+  const AttendedEntries entries = attended_entries(config, document_lengths);
+  SublayerFlops flops{.attention = s.projections() + s.core(entries.window) + s.mixing() / 2, .ffn = s.routed() + s.shared() + s.router() + s.mixing() / 2};
+  if (config.compress_ratio(n) == 4)
+    flops.attention += 8 * s.D * s.C + s.core(entries.csa_selected) + s.index_projections() + s.index_scores() * entries.csa_visible;
+  if (config.compress_ratio(n) == 128) flops.attention += 4 * s.D * s.C + s.core(entries.hca);
+  return flops;
 }
 
 FlopsPerToken flops_per_token(const ModelConfig& config, const std::vector<int64_t>& document_lengths, const FlopsOptions& options) {
@@ -71,9 +83,9 @@ FlopsPerToken flops_per_token(const ModelConfig& config, const std::vector<int64
   dense("attention projections", L * s.projections());
   dense("compressors", (n_csa * 8 + n_hca * 4) * s.D * s.C);
   // The indexer's inputs are detached: no product for the gradient of its input.  Its loss looks at the selected entries.
-  const double index_projections = n_csa * 2 * (s.Q * s.IH * s.IC + s.IH * s.D + 4 * s.IC * s.D);
+  const double index_projections = n_csa * s.index_projections();
   add("indexer projections", index_projections, (options.indexer_trained ? 2 : 1) * index_projections);
-  const double scores = n_csa * 2 * s.IH * s.IC;
+  const double scores = n_csa * s.index_scores();
   add("indexer scores", scores * entries.csa_visible, scores * entries.csa_visible + (options.indexer_trained ? 2 * scores * entries.csa_selected : 0));
   dense("attention core: window", L * s.core(entries.window));
   dense("attention core: CSA", n_csa * s.core(entries.csa_selected));

@@ -29,6 +29,13 @@ struct FlopsPerToken {
 /// Source  docs/deepseek_v4.md, FLOPs; tests/model/flops_test.cpp has the published tables
 FlopsPerToken flops_per_token(const ModelConfig& config, const std::vector<int64_t>& document_lengths, const FlopsOptions& options = {});
 
+/// Forward FLOPs of one token in the two sub-layers of block n (MTP blocks after the layers), hyper-connections included: what computing
+/// them again costs.
+struct SublayerFlops {
+  double attention = 0, ffn = 0;
+};
+SublayerFlops sublayer_flops(const ModelConfig& config, const std::vector<int64_t>& document_lengths, int64_t n);
+
 /// Mean numbers of entries a token of such documents attends to.
 struct AttendedEntries {
   double window = 0;         // within sliding_window

@@ -2,18 +2,26 @@
 // What a caller asks of a forward pass.
 
 #include <cstdint>
+#include <vector>
 
 namespace temper {
 
-/// Which sub-layers keep only the streams that enter them and run forward again in the backward pass.
+/// Which sub-layers of a block keep only the streams that enter them and run forward again in the backward pass.
 struct RecomputePolicy {
   bool attention = false, ffn = false;
+  bool operator==(const RecomputePolicy&) const = default;
 };
+
+/// Of each block, MTP last; one element stands for all blocks, none for nothing recomputed.
+using RecomputePolicies = std::vector<RecomputePolicy>;
+inline RecomputePolicy policy_of(const RecomputePolicies& policies, size_t block) {
+  return policies.empty() ? RecomputePolicy{} : policies.size() == 1 ? policies[0] : policies.at(block);
+}
 
 struct ForwardOptions {
   /// false: nothing is kept for a backward pass.
   bool training = true;
-  RecomputePolicy recompute{};
+  RecomputePolicies recompute{};
   /// Runs the MTP blocks, if the model has any.
   bool mtp = false;
   /// What the gradients of the auxiliary losses are multiplied by; the reported sums are not.  0 = off: not computed at

@@ -114,13 +114,14 @@ ForwardResult Model::forward(const Batch& batch, const ForwardOptions& options) 
   saved->token_ids = batch.token_ids;
   saved->options = options;
   saved->attention = attention_context(batch.document_lengths, batch.token_ids.device());
-  const BlockContext context{.config = c, .attention = saved->attention, .dispatcher = *dispatcher_, .options = saved->options};
+  BlockContext context{.config = c, .attention = saved->attention, .dispatcher = *dispatcher_, .options = saved->options};
 
   Tensor streams = embed(batch.token_ids);                                                    // [T, M, D]
   probe("embed", streams.select(1, 0));
   for (int64_t n = 0; n < c.n_layers; ++n) {
     BlockForward pass = block_forward(streams, batch.token_ids, bind_block(weights_, n), context);
     streams = pass.streams;
+    ++context.block;
     add_stats(pass.stats, saved->attention, result);
     if (options.training) saved->blocks.push_back(std::move(pass.saved));
   }
@@ -135,6 +136,7 @@ ForwardResult Model::forward(const Batch& batch, const ForwardOptions& options) 
     const Tensor next_ids = gather_rows(batch.token_ids, rows);                       // [T]
     auto [input, input_saved] = mtp_input(streams, embedding(next_ids, weights_.weight("embed").value), weights, c);
     BlockForward pass = block_forward(input, batch.token_ids, weights.block, context);
+    ++context.block;
     streams = pass.streams;                                                                   // [T, M, D]
     add_stats(pass.stats, saved->attention, result);
     auto [mtp_hidden, mtp_head] = collapse(streams, weights.head, c);                         // [T, D]

@@ -20,6 +20,10 @@ SiteSaved enter_site(const Tensor& streams, const SiteWeights& weights, const Mo
   return saved;
 }
 
+Tensor site_input(const SiteSaved& saved, const SiteWeights& weights, const ModelConfig& config) {
+  return rms_norm(saved.y, weights.norm.value, config.rms_norm_eps).y;
+}
+
 Tensor leave_site(SiteSaved& saved, const Tensor& out) {
   saved.out = out;
   return hc_post(saved.streams, out, saved.hc);                                               // [T, M, D]

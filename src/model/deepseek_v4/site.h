@@ -12,7 +12,8 @@ struct SiteWeights {
   Weight norm;   // [D]
 };
 
-/// `streams` is always kept; the rest is empty until entered, and dropped where the site is recomputed.
+/// `streams` is always kept; the rest is empty until entered, and dropped where the site is recomputed.  `u` is dropped everywhere: it is
+/// y in another scale (site_input).
 struct SiteSaved {
   Tensor streams;   // [T, M, D]
   HcSaved hc;
@@ -25,6 +26,8 @@ HcConfig hc_config(const ModelConfig& config);
 
 /// Sets everything but `out`; `u` is what the sub-layer takes.
 SiteSaved enter_site(const Tensor& streams, const SiteWeights& weights, const ModelConfig& config);
+/// u [T, D] once more, from y.
+Tensor site_input(const SiteSaved& saved, const SiteWeights& weights, const ModelConfig& config);
 /// Keeps `out`; -> the next streams [T, M, D].
 Tensor leave_site(SiteSaved& saved, const Tensor& out);
 

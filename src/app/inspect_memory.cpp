@@ -1,0 +1,37 @@
+// temper inspect RUN --memory: the plan a run was started with, and what it took.
+
+#include <algorithm>
+
+#include "app/inspection.h"
+#include "base/error.h"
+#include "data/text_reader.h"
+#include "train/memory_plan.h"
+
+namespace temper {
+
+Inspection inspect_memory(const fs::path& run) {
+  const fs::path file = run / "events.jsonl";
+  Json plan;
+  int64_t measured = 0;
+  if (fs::is_regular_file(file)) {
+    LineReader lines(file, int64_t{16} << 20);
+    for (TextPiece piece; lines.next_filled(piece);) {
+      const Json event = Json::parse(piece.text, nullptr, /*allow_exceptions=*/false);
+      if (!event.is_object()) continue;   // the last line of a killed run
+      if (event.value("event", "") == "memory") {
+        plan = event.at("plan");
+        measured = 0;   // a resumed run is another process
+      }
+      measured = std::max(measured, event.value("peak_resident_bytes", int64_t{0}));
+    }
+  }
+  if (plan.is_null())
+    throw Error({.kind = ErrorKind::kData, .what = "no plan of the memory is recorded here", .where = file.string(),
+                 .fix = "give the folder of a run, or print the plan of a recipe with temper train RECIPE --dry-run"});
+  Inspection out{.json = {{"kind", "run"}, {"path", run.string()}, {"plan", plan}}, .text = describe(memory_plan_from_json(plan), measured)};
+  if (measured > 0) out.json["peak_resident_bytes"] = measured;
+  else out.text += "  the peak is recorded with the first checkpoint\n";
+  return out;
+}
+
+}  // namespace temper
