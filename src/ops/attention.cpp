@@ -50,6 +50,10 @@ void add_entries(AttentionSaved& saved, const AttentionWeights& weights, const A
 
   const bool selects = keys.max_entries > config.index_top_k;
   if (!selects && !options.train_indexer) return;
+  if (selects && !options.train_indexer && options.selected.defined()) {
+    keys.selected = options.selected;
+    return;
+  }
   saved.indexer = indexer(saved.u, saved.qr, *weights.indexer, indexer_config(config, options), indexer_plan(context, entries), config.rms_norm_eps);
   if (selects) keys.selected = kernel<IndexerSelect>(saved.u)(saved.indexer->inputs, config.index_top_k);   // [T, K]
   if (probing()) probe_at(options, "index_scores", reference::indexer_scores(saved.indexer->inputs));
@@ -129,6 +133,7 @@ AttentionForward attention(const Tensor& u, const AttentionWeights& weights, con
   if (!options.recompute) return {projected.out, saved};
   AttentionSaved only_input;
   only_input.u = u;
+  only_input.keys.selected = saved.keys.selected;
   // The loss value is wanted before the backward pass; its gradients are made again there.
   if (saved.indexer_loss) only_input.indexer_loss = IndexerLossOutput{saved.indexer_loss->loss, {}, {}, {}};
   return {projected.out, only_input};
@@ -140,6 +145,7 @@ Tensor attention_backward(const Tensor& grad_out, const AttentionWeights& weight
     AttentionOptions again = options;
     again.recompute = false;
     again.probe_prefix.clear();
+    again.selected = saved_or_input.keys.selected;
     return attention_backward(grad_out, weights, config, context, again, attention(saved_or_input.u, weights, config, context, again).saved, indexer_scale);
   }
   const AttentionSaved& saved = saved_or_input;

@@ -57,10 +57,11 @@ struct AttentionOptions {
   std::string probe_prefix;     // "layers.3.attn": names of probes; empty = none
   bool train_indexer = false;   // compute the indexer's loss; its weights are frozen otherwise
   bool fp4_indexer = false;     // quantise the indexer's queries and keys (quantisation-aware training)
-  bool recompute = false;       // save only the input, run the forward pass again in the backward pass
+  bool recompute = false;       // save only the input (and the indexer's choice), run the forward pass again in the backward pass
+  Tensor selected = {};         // the indexer's choice of an earlier pass over the same input; undefined = score and choose
 };
 
-/// The forward pass's memory.  Everything but `u` is empty under `recompute`.
+/// The forward pass's memory.  Everything but `u` and keys.selected is empty under `recompute`.
 struct AttentionSaved {
   Tensor u;                          // [T, D]
   Tensor qa, qa_rstd, qr;            // low-rank query before its norm, [T, q_lora_rank]; [T]; after it

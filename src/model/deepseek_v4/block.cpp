@@ -21,11 +21,13 @@ bool balances(const BlockWeights& weights, const ForwardOptions& options) {
   return options.training && options.balance_scale != 0 && !weights.ffn.router.tid2eid.defined();
 }
 
-AttentionForward run_attention(const Tensor& u, const BlockWeights& weights, const BlockContext& context, bool probes) {
+// `selected`: the indexer's choice in the first pass where this one repeats it.
+AttentionForward run_attention(const Tensor& u, const BlockWeights& weights, const BlockContext& context, bool probes, const Tensor& selected = {}) {
   return attention(u, weights.attn, weights.attn_config, context.attention,
                    {.probe_prefix = probes && probing() ? weights.name + ".attn" : "",
                     .train_indexer = trains_indexer(weights, context.options),
-                    .fp4_indexer = context.options.fp4_indexer});
+                    .fp4_indexer = context.options.fp4_indexer,
+                    .selected = selected});
 }
 
 MoeFfnForward run_ffn(const Tensor& u, const Tensor& token_ids, const BlockWeights& weights, const BlockContext& context) {
@@ -42,6 +44,7 @@ Tensor attention_forward(const Tensor& streams, const BlockWeights& weights, con
   if (context.options.training) {
     if (policy_of(context.options.recompute, context.block).attention) {
       pass.saved.attn_site.streams = streams;
+      pass.saved.attn.keys.selected = attended.saved.keys.selected;   // small, and choosing again is not: it grows with the square of the length
     } else {
       pass.saved.attn_site = std::move(site);
       pass.saved.attn = std::move(attended.saved);
@@ -79,7 +82,7 @@ Tensor attention_backward_of_block(const Tensor& grad_next, BlockSaved& saved, c
   const ProfilePart part("attention");
   if (!saved.attn_site.y.defined()) {   // recomputed
     saved.attn_site = enter_site(saved.attn_site.streams, weights.attn_site, context.config);
-    AttentionForward again = run_attention(saved.attn_site.u, weights, context, /*probes=*/false);
+    AttentionForward again = run_attention(saved.attn_site.u, weights, context, /*probes=*/false, saved.attn.keys.selected);
     saved.attn_site.out = again.out;
     saved.attn = std::move(again.saved);
   } else {
