@@ -23,7 +23,7 @@ MODES = [f"{dtype}/{experts}" for dtype in ("float32", "bfloat16", "autocast") f
 
 
 def run(command, threads, timeout):
-    environment = dict(os.environ, OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="PASSIVE", TRANSFORMERS_OFFLINE="1", HF_HUB_OFFLINE="1")
+    environment = dict(os.environ, OMP_NUM_THREADS=str(threads), TRANSFORMERS_OFFLINE="1", HF_HUB_OFFLINE="1")
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, cwd=ROOT)
     except subprocess.TimeoutExpired:
