@@ -14,6 +14,7 @@ Option Option::show_default() const { return Option(option_->capture_default_str
 Option Option::default_text(const std::string& value) const { return Option(option_->default_val(value)); }
 Option Option::positive() const { return Option(option_->check(CLI::PositiveNumber)); }
 Option Option::between(int min, int max) const { return Option(option_->check(CLI::Range(min, max))); }
+Option Option::between(double min, double max) const { return Option(option_->check(CLI::Range(min, max))); }
 Option Option::one_of(const std::vector<std::string>& choices) const { return Option(option_->check(CLI::IsMember(choices))); }
 
 Option Option::together_with(const Option& other) const {

@@ -26,7 +26,9 @@ class Option {
   Option show_default() const;
   Option default_text(const std::string& value) const;
   Option positive() const;
+  /// Whole numbers, or with double borders any.
   Option between(int min, int max) const;
+  Option between(double min, double max) const;
   Option one_of(const std::vector<std::string>& choices) const;
   /// Neither goes without the other.
   Option together_with(const Option& other) const;

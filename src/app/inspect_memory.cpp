@@ -11,18 +11,18 @@ namespace temper {
 
 Inspection inspect_memory(const fs::path& run) {
   const fs::path file = run / "events.jsonl";
-  Json plan;
+  Json plan, latest_plan;
   int64_t measured = 0;
   if (fs::is_regular_file(file)) {
     LineReader lines(file, int64_t{16} << 20);
     for (TextPiece piece; lines.next_filled(piece);) {
       const Json event = Json::parse(piece.text, nullptr, /*allow_exceptions=*/false);
       if (!event.is_object()) continue;   // the last line of a killed run
-      if (event.value("event", "") == "memory") {
-        plan = event.at("plan");
-        measured = 0;   // a resumed run is another process
-      }
-      measured = std::max(measured, event.value("peak_resident_bytes", int64_t{0}));
+      if (event.value("event", "") == "memory") latest_plan = event.at("plan");   // of each process that worked on the run
+      const int64_t peak = event.value("peak_resident_bytes", int64_t{0});
+      if (plan.is_null() || (peak > 0 && plan != latest_plan)) measured = 0;
+      if (plan.is_null() || peak > 0) plan = latest_plan;   // one that found nothing left to do measured nothing
+      measured = std::max(measured, peak);
     }
   }
   if (plan.is_null())

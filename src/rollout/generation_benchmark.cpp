@@ -1,12 +1,12 @@
 #include "rollout/generation_benchmark.h"
 
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
 #include <ctime>
 
 #include "base/interrupt.h"
+#include "base/process.h"
 #include "base/rng.h"
 #include "data/tokenizer_file.h"
 #include "model/deepseek_v4/init.h"
@@ -94,9 +94,7 @@ GenerationBenchmark benchmark_generation(const ModelConfig& config, const Genera
   result.cpu_decode_tokens_per_second = n_decoded / std::max(all.cpu_seconds - one.cpu_seconds, 1e-9);
   result.step_seconds = decode_seconds / n_steps;
   result.allocations_per_token = static_cast<double>(all.n_allocations - one.n_allocations) / n_decoded;
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  result.rss_bytes = static_cast<int64_t>(usage.ru_maxrss) * 1024;
+  result.rss_bytes = peak_resident_bytes();
   for (const auto& [place, seconds] : all.profile) {
     const auto found = one.profile.find(place);
     result.profile[place] = std::max(0.0, seconds - (found == one.profile.end() ? 0.0 : found->second));

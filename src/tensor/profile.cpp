@@ -56,7 +56,6 @@ void Profile::clear() {
   last_ = std::chrono::steady_clock::now();
 }
 
-
 ProfilePart::ProfilePart(const char* name) : profile_(detail::active_profile) {
   if (profile_) profile_->enter({name, "other"});
 }

@@ -16,7 +16,7 @@
 namespace temper {
 namespace {
 
-// Pages of the libraries that are read for the first time during a step, stacks and lists of the threads, malloc's own: measured (docs/memory.md).
+// Pages of the libraries that are read for the first time during a step, stacks and lists of the threads, malloc's own: tools/memory_table.sh shows what is left of the difference.
 constexpr int64_t kFirstStepBytes = int64_t{24} << 20;
 
 Tensor on_meta(int64_t n, at::ScalarType dtype) { return at::empty({n}, at::TensorOptions(dtype).device(at::kMeta)); }

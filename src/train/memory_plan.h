@@ -73,7 +73,7 @@ int64_t program_bytes();
 
 /// A table; with the peak that was measured beside it, if `measured_bytes` is not 0.
 std::string describe(const MemoryPlan& plan, int64_t measured_bytes = 0);
-/// {"rows": {name: bytes}, "total_bytes": ..., "recompute": "attention of 3, ffn of 8 of 8 blocks", ...} and back.
+/// {"rows": {name: bytes}, "total_bytes": ..., "recompute": of each block "-", "a" (attention), "f" (experts) or "af", ...} and back.
 Json to_json(const MemoryPlan& plan);
 MemoryPlan memory_plan_from_json(const Json& json);
 

@@ -231,7 +231,8 @@ TEST(Model, PackedDocumentsAreSeparateDocuments) {
     }
 }
 
-TEST(Model, RecomputationAndRepetitionGiveTheSameBits) {
+// With the indexer's loss it scores again, without it its choice is kept.
+void check_recomputation(double indexer) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const ModelConfig config = small_config();
     ModelWeights weights(config, {.compute_dtype = dtype});
@@ -246,7 +247,7 @@ TEST(Model, RecomputationAndRepetitionGiveTheSameBits) {
     for (const RecomputePolicies& policy : {RecomputePolicies{}, RecomputePolicies{}, RecomputePolicies{{.attention = true}}, RecomputePolicies{{.ffn = true}},
                                             RecomputePolicies{{.attention = true, .ffn = true}}, mixed}) {
       weights.zero_gradients();
-      const double loss = objective(model, batch, {.recompute = policy}, true);
+      const double loss = objective(model, batch, {.indexer = indexer, .recompute = policy}, true);
       if (first.empty()) first_loss = loss;
       EXPECT_EQ(loss, first_loss);
       for (size_t i = 0; i < weights.parameters().size(); ++i) {
@@ -260,6 +261,9 @@ TEST(Model, RecomputationAndRepetitionGiveTheSameBits) {
     }
   }
 }
+
+TEST(Model, RecomputationAndRepetitionGiveTheSameBits) { check_recomputation(/*indexer=*/0.5); }
+TEST(Model, RecomputationThatKeepsTheIndexersChoiceGivesTheSameBits) { check_recomputation(/*indexer=*/0); }
 
 TEST(Model, GivesShapesOnMeta) {
   const ModelConfig config = small_config();
