@@ -36,7 +36,7 @@ StepResult train_step(StepModel& model, Optimizer& optimizer, Recovery& recovery
   if (!result.skipped) {
     optimizer.step(settings.lr, result.norms);
     if (settings.router_bias_speed > 0) model.update_router_biases(sums, settings.router_bias_speed);
-    model.refresh();
+    if (!optimizer.keeps_copies()) model.refresh();
   }
   result.update_seconds = seconds_since(update_start);
   return result;
