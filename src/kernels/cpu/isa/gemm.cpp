@@ -142,22 +142,30 @@ void fetch_rows(const C* const* rows, int64_t steps, int64_t part, int64_t n_par
     for (int64_t step = steps * part / n_parts; step < steps * (part + 1) / n_parts; step += kLine / static_cast<int64_t>(sizeof(C))) __builtin_prefetch(rows[i] + step);
 }
 
-// The rows of one block of a times the task's panels, for one block of k.  c: element (first row of the block, first column of the task).
+// Whole vectors of a panel that lie below the diagonal for all rows of a tile.
+template <class C>
+int64_t vectors_below(const GemmProblem& p, int64_t row, int64_t column) {
+  return p.upper && row > column ? (row - column) / kLanes<PanelSum<C>> : 0;
+}
+
+// The rows of one block of a, from first_row on, times the task's panels, for one block of k.  c: element (first_row, first column of the task).
 template <class C, class X>
-void multiply_block(const Cut<C>& cut, const GemmProblem& p, const GemmTask& task, int64_t n_rows, int64_t steps, const RowBlock<C>& block, const C* b, X* c, int64_t c_row, bool add) {
+void multiply_block(const Cut<C>& cut, const GemmProblem& p, const GemmTask& task, int64_t first_row, int64_t n_rows, int64_t steps, const RowBlock<C>& block, const C* b, X* c, int64_t c_row, bool add) {
   constexpr int64_t L = kLanes<PanelSum<C>>;
   const int64_t start = cut.panels.first_vector(task.first_panel) * L;
   for (int64_t row = 0; row < n_rows; row += kMicroRows)
     for (int64_t panel = task.first_panel; panel < task.last_panel; ++panel) {
-      const int64_t column = cut.panels.first_vector(panel) * L, vectors = cut.panels.size(panel);
+      const int64_t panel_column = cut.panels.first_vector(panel) * L, vectors = cut.panels.size(panel), skip = vectors_below<C>(p, first_row + row, panel_column);
+      if (skip >= vectors) continue;
+      const int64_t column = panel_column + skip * L, most_columns = (vectors - skip) * L;
       const TileTarget<X> to{.c = c + row * c_row + (column - start), .c_row = c_row, .rows = n_rows - row < kMicroRows ? n_rows - row : kMicroRows,
-                             .columns = p.n - column < vectors * L ? p.n - column : vectors * L, .add = add};
-      const C* b_panel = b + (column - start) * steps;
+                             .columns = p.n - column < most_columns ? p.n - column : most_columns, .add = add};
+      const C* b_panel = b + (panel_column - start) * steps + skip * L;
       if (cut.ready) {
         if (row + kMicroRows < n_rows) fetch_rows(block.rows + row + kMicroRows, steps, panel - task.first_panel, task.last_panel - task.first_panel);
-        micro_panel(vectors, steps, RowsInPlace<C>{block.rows + row}, b_panel, to);
+        micro_panel(vectors, skip, steps, RowsInPlace<C>{block.rows + row}, b_panel, to);
       } else {
-        micro_panel(vectors, steps, RowsPacked<C>{block.packed + row / kPackedRows<C> * kPackedRows<C> * steps + row % kPackedRows<C>}, b_panel, to);
+        micro_panel(vectors, skip, steps, RowsPacked<C>{block.packed + row / kPackedRows<C> * kPackedRows<C> * steps + row % kPackedRows<C>}, b_panel, to);
       }
     }
 }
@@ -175,7 +183,7 @@ void multiply_task(const Cut<C>& cut, const GemmProblem& p, const GemmTask& task
       const int64_t end = task.m_end - row < kRowBlock ? task.m_end : row + kRowBlock;
       RowBlock<C> block;
       prepare_rows(p, cut.ready, row, end, k, n_k, a, block);
-      multiply_block(cut, p, task, end - row, steps, block, b, c + (row - task.m_begin) * c_row, c_row, add || k_block > 0);
+      multiply_block(cut, p, task, row, end - row, steps, block, b, c + (row - task.m_begin) * c_row, c_row, add || k_block > 0);
     }
   }
 }
@@ -195,6 +203,7 @@ void gemm_task(const GemmProblem& p, const GemmTask& task, void* workspace) {
     using S = PanelSum<C>;
     const Cut<C> cut(p);
     const int64_t first_column = cut.panels.first_vector(task.first_panel) * kLanes<S>, after = cut.panels.first_vector(task.last_panel) * kLanes<S>;
+    if (p.upper && task.m_begin >= after) return;   // so are all later tasks of these panels, which need no packed b
     with_element(p.c_element, [&]<class X>(X*) {
       X* c = static_cast<X*>(p.c) + task.m_begin * p.c_row + first_column;
       if constexpr (__is_same(Accumulate<X>, S))

@@ -100,8 +100,8 @@ inline void write_tile(Vec<S> (&sum)[kMicroRows][NV], const TileTarget<X>& to) {
   }
 }
 
-/// to.c[i, :] (+)= sum over steps of a[i, step] * b[step, :].
-template <int NV, class C, class A, class X>
+/// to.c[i, :] (+)= sum over steps of a[i, step] * b[step, :], for NV of the WIDTH vectors of a panel.
+template <int NV, int WIDTH, class C, class A, class X>
 inline void micro_tile(int64_t steps, const A& a, const C* b, const TileTarget<X>& to) {
   using S = PanelSum<C>;
   constexpr int L = kLanes<S>;
@@ -110,9 +110,10 @@ inline void micro_tile(int64_t steps, const A& a, const C* b, const TileTarget<X
   for (int i = 0; i < kMicroRows; ++i)
 #pragma GCC unroll 3
     for (int j = 0; j < NV; ++j) sum[i][j] = Vec<S>{};
-  for (int64_t i = 0; i < to.rows; ++i)   // the target arrives while the products run
-    for (int64_t j = 0; j < to.columns; j += 64 / static_cast<int64_t>(sizeof(X))) __builtin_prefetch(to.c + i * to.c_row + j, 1);
-  for (int64_t step = 0; step < steps; ++step, b += NV * L) {
+  if (to.add)   // what the sums are added to arrives while the products run
+    for (int64_t i = 0; i < to.rows; ++i)
+      for (int64_t j = 0; j < to.columns; j += 64 / static_cast<int64_t>(sizeof(X))) __builtin_prefetch(to.c + i * to.c_row + j, 1);
+  for (int64_t step = 0; step < steps; ++step, b += WIDTH * L) {
 #pragma GCC unroll 8
     for (int i = 0; i < kMicroRows; ++i) {
       const C value = a.at(step, i);
@@ -123,15 +124,17 @@ inline void micro_tile(int64_t steps, const A& a, const C* b, const TileTarget<X
   write_tile<NV, S>(sum, to);
 }
 
-/// micro_tile for a panel of `vectors` vectors.
+/// micro_tile for a panel of `vectors` vectors without the first `skip`; b and `to` start at the first one that counts.
 template <class C, class A, class X>
-inline void micro_panel(int64_t vectors, int64_t steps, const A& a, const C* b, const TileTarget<X>& to) {
-  if (vectors == 3)
-    micro_tile<3>(steps, a, b, to);
-  else if (vectors == 2)
-    micro_tile<2>(steps, a, b, to);
-  else
-    micro_tile<1>(steps, a, b, to);
+inline void micro_panel(int64_t vectors, int64_t skip, int64_t steps, const A& a, const C* b, const TileTarget<X>& to) {
+  switch (vectors * kMicroVectors + skip) {
+    case 3 * kMicroVectors: return micro_tile<3, 3>(steps, a, b, to);
+    case 3 * kMicroVectors + 1: return micro_tile<2, 3>(steps, a, b, to);
+    case 3 * kMicroVectors + 2: return micro_tile<1, 3>(steps, a, b, to);
+    case 2 * kMicroVectors: return micro_tile<2, 2>(steps, a, b, to);
+    case 2 * kMicroVectors + 1: return micro_tile<1, 2>(steps, a, b, to);
+    default: return micro_tile<1, 1>(steps, a, b, to);
+  }
 }
 
 }  // namespace temper::TEMPER_ISA_NAMESPACE
