@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/config.h"
-#include "tensor/tensor.h"
+#include "kernels/muon.h"
 
 namespace temper {
 
@@ -31,26 +31,17 @@ Tensor orthogonalise(const Tensor& g, at::ScalarType dtype);
 
 struct MuonStep {
   double lr;
-  double grad_scale = 1.0;             // multiplies the gradient as it is read
   at::ScalarType dtype = at::kFloat;   // of the matrix products
 };
 
-/// One Muon step on one weight matrix, in place.
-///   m <- momentum * m + g
-///   n <- orthogonalise(g + momentum * m)                                   (Nesterov)
+/// One Muon step on each matrix, in place.
+///   m <- momentum * m + grad_scale * g
+///   n <- orthogonalise(grad_scale * g + momentum * m)                      (Nesterov)
 ///   w <- (1 - lr * weight_decay) * w - lr * update_rms * sqrt(max(rows, cols)) * n
-/// Shapes  w, m, g: [rows, cols], fp32; one *logical* matrix (one expert, one of w1/w3), never a fused stack.
+/// Shapes  w, m, g: [rows, cols], fp32; one *logical* matrix each (one expert, one of w1/w3), never a fused stack.
 /// Units   lr per optimizer step.
 /// Errors  Error{kInternal} if the shapes differ.  REQUIRES finite g: train/recovery.h checks it once for all.
 /// Source  V4 report, Algorithm 1; docs/deepseek_v4.md, "Optimizer".  Golden values: tests/optim/muon_test.cpp.
-void muon_step(Tensor& w, Tensor& m, const Tensor& g, const MuonStep& step, const MuonConfig& config);
-
-/// One matrix of a batch of Muon steps.
-struct MuonMatrix {
-  Tensor w, m, g;   // [rows, cols] each, fp32
-};
-
-/// The same as muon_step on each matrix, which all have one shape up to transposition: one batched product for all.
-void muon_step_batch(std::span<MuonMatrix> matrices, const MuonStep& step, const MuonConfig& config);
+void muon_step(std::span<const MuonMatrix> matrices, const MuonStep& step, const MuonConfig& config);
 
 }  // namespace temper

@@ -6,16 +6,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <tuple>
 
 #include "optim/grad_clip.h"
 #include "tensor/profile.h"
 
 namespace temper {
 namespace {
-
-// One batch of Newton-Schulz holds about four tensors of this many elements.
-constexpr int64_t kMuonBatchElements = int64_t{4} << 20;
 
 std::vector<std::string> all_class_names() {
   std::vector<std::string> names;
@@ -40,13 +36,12 @@ std::function<bool(const TensorRow&)> frozen_rows(const OptimizerConfig& config,
 
 bool GradientNorms::finite() const { return std::isfinite(trunk) && std::isfinite(indexer); }
 
-Optimizer::Optimizer(ModelWeights& weights, const OptimizerConfig& config, at::ScalarType compute_dtype) : config_(config), keeps_copies_(!weights.options().separate_compute) {
+Optimizer::Optimizer(ModelWeights& weights, const OptimizerConfig& config, at::ScalarType compute_dtype) : config_(config) {
   muon_dtype_ = config.muon.precision == "auto" ? compute_dtype : parse_dtype(config.muon.precision);
   for (const Parameter& p : weights.parameters()) {
     if (!p.grad.defined()) continue;
     const bool muon = config.kind == "muon" && p.row.optimizer == OptimizerClass::kMatrix;
-    Slot slot{.row = p.row, .w = p.master, .g = p.grad, .copy = {}, .m = at::zeros(p.master.sizes(), p.master.options()), .v = {}};
-    if (keeps_copies_ && p.compute.scalar_type() != p.master.scalar_type()) slot.copy = p.compute;
+    Slot slot{.row = p.row, .w = p.master, .g = p.grad, .m = at::zeros(p.master.sizes(), p.master.options()), .v = {}};
     if (!muon) slot.v = at::zeros(p.master.sizes(), p.master.options());
     slots_.push_back(std::move(slot));
   }
@@ -54,25 +49,14 @@ Optimizer::Optimizer(ModelWeights& weights, const OptimizerConfig& config, at::S
     if (slots_[i].muon()) add_matrices(i);
 }
 
-// Puts each independent matrix of a parameter into the last batch of its shape that has room.
+// Each independent matrix of a parameter.
 void Optimizer::add_matrices(size_t slot) {
-  const auto shape_of = [&](const MatrixRef& ref) {
-    const int64_t n_columns = slots_[ref.slot].w.size(1);
-    return std::make_tuple(std::min(ref.n_rows, n_columns), std::max(ref.n_rows, n_columns), slots_[ref.slot].indexer());
-  };
   std::vector<int64_t> groups = slots_[slot].row.row_groups;
   if (groups.empty()) groups = {slots_[slot].w.size(0)};
   int64_t first_row = 0;
   for (const int64_t n_rows : groups) {
-    const MatrixRef ref{slot, first_row, n_rows};
+    muon_matrices_.push_back({slot, first_row, n_rows});
     first_row += n_rows;
-    const int64_t most = std::max<int64_t>(1, kMuonBatchElements / (n_rows * slots_[slot].w.size(1)));
-    const auto fits = [&](const std::vector<MatrixRef>& batch) {
-      return static_cast<int64_t>(batch.size()) < most && shape_of(batch.front()) == shape_of(ref);
-    };
-    const auto found = std::find_if(muon_batches_.rbegin(), muon_batches_.rend(), fits);
-    if (found == muon_batches_.rend()) muon_batches_.push_back({ref});
-    else found->push_back(ref);
   }
 }
 
@@ -105,18 +89,12 @@ void Optimizer::step(double lr, const GradientNorms& norms) {
 void Optimizer::muon_all(double lr, const GradientNorms& norms) {
   const ProfilePart part("optimizer");
   const ProfileWork work("muon");
-  for (const std::vector<MatrixRef>& batch : muon_batches_) {
-    std::vector<MuonMatrix> matrices;
-    for (const auto& [slot, first_row, n_rows] : batch) {
-      const Slot& s = slots_[slot];
-      matrices.push_back({s.w.narrow(0, first_row, n_rows), s.m.narrow(0, first_row, n_rows), s.g.narrow(0, first_row, n_rows)});
-    }
-    muon_step_batch(matrices, {.lr = lr, .grad_scale = clip(slots_[batch.front().slot], norms), .dtype = muon_dtype_}, config_.muon);
+  std::vector<MuonMatrix> matrices;
+  for (const auto& [slot, first_row, n_rows] : muon_matrices_) {
+    const Slot& s = slots_[slot];
+    matrices.push_back({.w = s.w.narrow(0, first_row, n_rows), .m = s.m.narrow(0, first_row, n_rows), .g = s.g.narrow(0, first_row, n_rows), .grad_scale = clip(s, norms)});
   }
-  std::vector<ComputeCopy> copies;
-  for (const Slot& slot : slots_)
-    if (slot.muon() && slot.copy.defined()) copies.push_back({slot.w, slot.copy});
-  update_copies(copies);
+  muon_step(matrices, {.lr = lr, .dtype = muon_dtype_}, config_.muon);
 }
 
 void Optimizer::adamw_all(double lr, const GradientNorms& norms) {
@@ -125,7 +103,7 @@ void Optimizer::adamw_all(double lr, const GradientNorms& norms) {
   std::vector<AdamWTensorStep> tensors;
   for (Slot& slot : slots_)
     if (!slot.muon())
-      tensors.push_back({.w = slot.w, .m = slot.m, .v = slot.v, .g = slot.g, .copy = slot.copy, .lr = lr, .step = n_steps_, .grad_scale = clip(slot, norms),
+      tensors.push_back({.w = slot.w, .m = slot.m, .v = slot.v, .g = slot.g, .lr = lr, .step = n_steps_, .grad_scale = clip(slot, norms),
                          .decay = slot.row.optimizer != OptimizerClass::kVector});
   adamw_step(tensors, config_.adamw);
 }

@@ -32,10 +32,15 @@ Tensor random(Shape shape, std::string_view name) {
 
 double rms(const Tensor& t) { return std::sqrt(t.to(at::kDouble).square().mean().item<double>()); }
 
+void step_one(const Tensor& w, const Tensor& m, const Tensor& g, const MuonStep& step, const MuonConfig& config, double grad_scale = 1.0) {
+  const MuonMatrix matrix{.w = w, .m = m, .g = g, .grad_scale = grad_scale};
+  muon_step({&matrix, 1}, step, config);
+}
+
 /// w after one step from w = 0 without decay and with lr 1 is minus the update.
 Tensor first_update(const Tensor& g, at::ScalarType dtype = at::kFloat) {
   Tensor w = at::zeros_like(g), m = at::zeros_like(g);
-  muon_step(w, m, g, {.lr = 1.0, .dtype = dtype}, MuonConfig{});
+  step_one(w, m, g, {.lr = 1.0, .dtype = dtype}, MuonConfig{});
   return w.neg();
 }
 
@@ -98,8 +103,8 @@ TEST(MuonStep, FollowsAlgorithmOneOverTwoSteps) {
   const double lr = 0.02;
   const Tensor g1 = random({16, 32}, "g1"), g2 = random({16, 32}, "g2"), start = random({16, 32}, "w");
   Tensor w = start.clone(), m = at::zeros_like(w);
-  muon_step(w, m, g1, {.lr = lr}, config);
-  muon_step(w, m, g2, {.lr = lr, .grad_scale = 0.5}, config);
+  step_one(w, m, g1, {.lr = lr}, config);
+  step_one(w, m, g2, {.lr = lr}, config, 0.5);
 
   const double size = lr * 0.18 * std::sqrt(32.0);
   const Tensor m1 = g1, m2 = 0.95 * m1 + 0.5 * g2;
@@ -117,8 +122,8 @@ TEST(MuonStep, ABatchIsTheSameAsSingleStepsAndMixesTallWithWide) {
     batch.push_back({random(shape, "w" + n), random(shape, "m" + n), random(shape, "g" + n)});
     alone.push_back({batch.back().w.clone(), batch.back().m.clone(), batch.back().g});
   }
-  muon_step_batch(batch, {.lr = 0.1}, MuonConfig{});
-  for (auto& one : alone) muon_step(one.w, one.m, one.g, {.lr = 0.1}, MuonConfig{});
+  muon_step(batch, {.lr = 0.1}, MuonConfig{});
+  for (const MuonMatrix& one : alone) muon_step({&one, 1}, {.lr = 0.1}, MuonConfig{});
   for (int i = 0; i < 3; ++i) {
     EXPECT_TRUE(at::equal(batch[i].m, alone[i].m));
     EXPECT_TRUE(at::allclose(batch[i].w, alone[i].w, 1e-5, 1e-6)) << i;
@@ -134,7 +139,7 @@ TEST(MuonStep, Bfloat16ProductsKeepTheDirection) {
 
 TEST(MuonStep, RejectsShapesThatDiffer) {
   Tensor w = random({4, 6}, "w"), m = random({6, 4}, "m");
-  EXPECT_ERROR(muon_step(w, m, w, {.lr = 1}, MuonConfig{}), ErrorKind::kInternal, "muon_step");
+  EXPECT_ERROR(step_one(w, m, w, {.lr = 1}, MuonConfig{}), ErrorKind::kInternal, "muon_step");
 }
 
 }  // namespace

@@ -1,0 +1,79 @@
+// Muon's CPU kernel, which does two iterations at once on Gram matrices, against Algorithm 1 as it is printed, in float64.
+
+#include "kernels/muon.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "kernels/cpu/isa.h"
+#include "support/tensors.h"
+
+namespace temper {
+namespace {
+
+using namespace test;
+
+TEST(OrthogonaliseKernel, AgreesWithThePrintedAlgorithmOnEveryIsaDtypeAndShape) {
+  // Rows below, at and above blocks and strips; more than one block of k; tall and wide.
+  const std::pair<int64_t, int64_t> shapes[] = {{1, 3}, {4, 6}, {15, 40}, {48, 96}, {96, 49}, {130, 200}, {200, 130}, {64, 1100}};
+  for (const Isa isa : available_isas())
+    for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16})
+      for (const auto& [rows, cols] : shapes) {
+        const ForceIsa force(isa);
+        SCOPED_TRACE(std::string(isa_name(isa)) + " " + dtype_name(dtype) + " " + std::to_string(rows) + "x" + std::to_string(cols));
+        const Tensor g = random_tensor({2, rows, cols}, "g", at::kDouble);
+        EXPECT_TRUE(close(kernel<Orthogonalise>(g)(g, dtype), reference::orthogonalise(g, at::kDouble), pick(kOrthogonalise, dtype)));
+      }
+}
+
+struct Step {
+  std::vector<MuonMatrix> matrices;
+
+  Step() {
+    const std::pair<int64_t, int64_t> shapes[] = {{48, 96}, {96, 48}, {20, 33}, {160, 160}, {7, 50}};
+    for (const auto& [rows, cols] : shapes) {
+      const std::string n = std::to_string(matrices.size());
+      matrices.push_back({random_tensor({rows, cols}, "w" + n), random_tensor({rows, cols}, "m" + n), random_tensor({rows, cols}, "g" + n), 0.25 * static_cast<double>(matrices.size() + 1)});
+    }
+  }
+};
+constexpr MuonConstants constants(at::ScalarType dtype) { return {.lr = 0.02, .momentum = 0.95, .weight_decay = 0.1, .update_rms = 0.18, .dtype = dtype}; }
+
+TEST(MuonUpdateKernel, AgreesWithItsTwinOnEveryIsa) {
+  for (const Isa isa : available_isas()) {
+    const ForceIsa force(isa);
+    SCOPED_TRACE(isa_name(isa));
+    Step ours, twin;
+    kernel<MuonUpdate>(ours.matrices[0].w)(ours.matrices, constants(at::kFloat));
+    reference::muon_update(twin.matrices, constants(at::kFloat));
+    for (size_t i = 0; i < ours.matrices.size(); ++i) {
+      EXPECT_TRUE(close(ours.matrices[i].m, twin.matrices[i].m, 1e-6)) << i;
+      EXPECT_TRUE(close(ours.matrices[i].w, twin.matrices[i].w, pick(kOrthogonalise, at::kFloat))) << i;
+    }
+  }
+}
+
+TEST(MuonUpdateKernel, RepeatsItsBitsAndGivesTheSameOnesToAMatrixAlone) {
+  Step first, second, alone;
+  kernel<MuonUpdate>(first.matrices[0].w)(first.matrices, constants(at::kBFloat16));
+  kernel<MuonUpdate>(first.matrices[0].w)(second.matrices, constants(at::kBFloat16));
+  for (const MuonMatrix& matrix : alone.matrices) kernel<MuonUpdate>(matrix.w)({&matrix, 1}, constants(at::kBFloat16));
+  for (size_t i = 0; i < first.matrices.size(); ++i) {
+    EXPECT_TRUE(same_bits(first.matrices[i].w, second.matrices[i].w)) << i;
+    EXPECT_TRUE(same_bits(first.matrices[i].w, alone.matrices[i].w)) << i;
+  }
+}
+
+TEST(MuonUpdateKernel, AMatrixWhoseProductsThreadsShareIsUpdatedLikeTheRest) {
+  const auto make = [] { return MuonMatrix{random_tensor({40, 53000}, "w"), at::zeros({40, 53000}), random_tensor({40, 53000}, "g")}; };
+  const MuonMatrix ours = make(), twin = make();
+  kernel<MuonUpdate>(ours.w)({&ours, 1}, constants(at::kFloat));
+  reference::muon_update({&twin, 1}, constants(at::kFloat));
+  EXPECT_TRUE(close(ours.w, twin.w, pick(kOrthogonalise, at::kFloat)));
+}
+
+}  // namespace
+}  // namespace temper
