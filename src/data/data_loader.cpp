@@ -105,12 +105,22 @@ std::shared_ptr<const DataLoader::Epoch> DataLoader::epoch_at(int64_t epoch) con
   for (int64_t e = std::min(epoch, static_cast<int64_t>(first_rows_.size()) - 1); e <= epoch; ++e) {
     made = std::make_shared<Epoch>();
     made->first_row = first_rows_[e];
-    made->rows = pack_epoch(e);
+    made->rows = e == ahead_epoch_ && ahead_.valid() ? ahead_.get() : pack_epoch(e);
     if (static_cast<int64_t>(first_rows_.size()) == e + 1) first_rows_.push_back(made->first_row + static_cast<int64_t>(made->rows.size()));
   }
   recent_.emplace_back(epoch, made);
   if (recent_.size() > 2) recent_.erase(recent_.begin());   // a step touches two epochs at most times
   return made;
+}
+
+// Starts to pack an epoch, unless it is known, being packed or behind the end.
+void DataLoader::pack_ahead(int64_t epoch) const {
+  if (config_.epochs > 0 && epoch >= config_.epochs) return;
+  const std::lock_guard lock(mutex_);
+  const bool known = std::any_of(recent_.begin(), recent_.end(), [&](const auto& entry) { return entry.first == epoch; });
+  if (known || ahead_epoch_ == epoch) return;
+  ahead_ = std::async(std::launch::async, [this, epoch] { return pack_epoch(epoch); });
+  ahead_epoch_ = epoch;
 }
 
 std::pair<int64_t, int64_t> DataLoader::locate(int64_t row) const {
@@ -152,6 +162,7 @@ std::vector<PackedRow> DataLoader::rows_at(int64_t step) const {
     }
     rows.push_back(current->rows[row++]);
   }
+  pack_ahead(epoch + 1);
   return rows;
 }
 

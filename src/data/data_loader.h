@@ -1,6 +1,7 @@
 #pragma once
 // Samples -> batches.  What step N trains on depends on (configuration, data, N) only, so a resume needs no state but N.
 
+#include <future>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -31,7 +32,7 @@ Batch make_batch(const SampleStore& store, const std::vector<PackedRow>& rows);
 ///
 /// An epoch holds every sample of a source `weight` times (a fraction is a moving part of the source, so that every sample
 /// comes up equally often); its order is drawn from (seed, epoch); rows are packed inside windows of `packing_window`
-/// samples and then shuffled.  The rows of all epochs form one sequence, of which step N takes rows
+/// samples and then shuffled; while one epoch is served, a thread packs the next.  The rows of all epochs form one sequence, of which step N takes rows
 /// [N * rows_per_step, (N + 1) * rows_per_step).  The last step may be smaller.
 ///
 /// Errors   Error{kData} for an empty store.  REQUIRES samples not longer than sequence_length.
@@ -66,6 +67,7 @@ class DataLoader {
   std::vector<int64_t> samples_of_epoch(int64_t epoch) const;
   std::vector<PackedRow> pack_epoch(int64_t epoch) const;
   std::shared_ptr<const Epoch> epoch_at(int64_t epoch) const;
+  void pack_ahead(int64_t epoch) const;
   std::pair<int64_t, int64_t> locate(int64_t row) const;   // epoch and row in it
   std::string settings() const;
 
@@ -76,6 +78,8 @@ class DataLoader {
   mutable std::mutex mutex_;
   mutable std::vector<int64_t> first_rows_{0};              // of each epoch known so far, and of the one behind
   mutable std::vector<std::pair<int64_t, std::shared_ptr<const Epoch>>> recent_;
+  mutable int64_t ahead_epoch_ = -1;                        // packed by `ahead_`, on a thread
+  mutable std::future<std::vector<PackedRow>> ahead_;       // last member: it reads the others until it is done
 };
 
 /// Held-out samples as micro-batches in the store's order, packed but not shuffled: the same in every run.
