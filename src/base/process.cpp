@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <string>
 
 namespace temper {
 
@@ -18,6 +19,17 @@ int64_t peak_resident_bytes() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+}
+
+int64_t last_cache_bytes() {
+  int64_t bytes = int64_t{32} << 20;
+  for (int index = 0;; ++index) {   // from the nearest to the last
+    std::ifstream size("/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/size");   // such as "32768K"
+    int64_t number = 0;
+    char unit = 0;
+    if (!(size >> number >> unit) || number <= 0) return bytes;
+    bytes = number << (unit == 'M' ? 20 : 10);
+  }
 }
 
 }  // namespace temper

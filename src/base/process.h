@@ -9,4 +9,7 @@ namespace temper {
 int64_t resident_bytes();
 int64_t peak_resident_bytes();
 
+/// The last cache before memory; 32 MiB where the system does not say.
+int64_t last_cache_bytes();
+
 }  // namespace temper

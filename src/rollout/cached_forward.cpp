@@ -1,5 +1,7 @@
 #include "rollout/cached_forward.h"
 
+#include <ATen/core/LegacyTypeDispatch.h>
+
 #include "tensor/profile.h"
 
 namespace temper {
@@ -77,6 +79,7 @@ Tensor CachedForward::attention(const Tensor& u, const BlockWeights& block, Laye
 }
 
 Tensor CachedForward::logits(KvCache& cache, const std::vector<SlotTokens>& chunks, LogitsOf of) const {
+  const at::AutoDispatchBelowADInplaceOrView no_gradients;   // without its part of libtorch an operation on few numbers costs half
   const ModelConfig& config = model_.config();
   const Step step = make_step(cache.advance(chunks));
   Tensor streams = model_.embed(step.plan.token_ids);                                          // [T, M, D]

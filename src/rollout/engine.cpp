@@ -11,14 +11,21 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "kernels/cross_entropy.h"
+#include "kernels/team.h"
 #include "rollout/text_stream.h"
 #include "tensor/from_list.h"
 
 namespace temper {
 namespace {
 
-// With fewer requests than this for each thread, the threads share the operations of one batch instead.
+// With fewer requests than this for each thread, or with more weights than the cache holds, the threads share the operations of one batch instead.
 constexpr int64_t kRequestsPerWorker = 4;
+
+int64_t compute_bytes(const ModelWeights& weights) {
+  int64_t sum = 0;
+  for (const Parameter& parameter : weights.parameters()) sum += static_cast<int64_t>(parameter.compute.nbytes());
+  return sum;
+}
 
 }  // namespace
 
@@ -182,9 +189,10 @@ std::vector<Response> Engine::generate(const std::vector<Request>& requests, con
   }
   const int64_t n = static_cast<int64_t>(work.waiting.size());
   if (n == 0) return responses;
-  const int64_t n_workers = stream ? 1 : std::clamp<int64_t>(n / kRequestsPerWorker, 1, at::get_num_threads());
+  const bool together = stream || compute_bytes(weights_) > config_.cache_bytes;
+  const int64_t n_workers = together ? 1 : std::clamp<int64_t>(n / kRequestsPerWorker, 1, at::get_num_threads());
   const int64_t n_slots = std::min(config_.max_batch, (n + n_workers - 1) / n_workers);
-  if (n_workers == 1) work_through(work, n_slots);   // its operations may use all threads
+  if (n_workers == 1) Team::stand_by([&] { work_through(work, n_slots); });   // its operations use all threads
   else at::parallel_for(0, n_workers, 1, [&](int64_t, int64_t) { work_through(work, n_slots); });
   return responses;
 }

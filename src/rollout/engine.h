@@ -1,7 +1,8 @@
 #pragma once
 // Generates answers for many prompts at once: prompts are read in chunks, then every step adds one token to each running
-// sequence; a finished one makes room for the next request at once.  Many requests are shared out among the threads, each
-// with a batch of its own: its small operations then never wait for another thread.
+// sequence; a finished one makes room for the next request at once.  Where the weights stay in the processor's cache, many requests
+// are shared out among the threads, each with a batch of its own: its small operations then never wait for another thread.  Larger
+// weights come from memory in every step, so there all threads share the products of one batch, and each weight is read once.
 
 #include <functional>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/process.h"
 #include "data/tokenizer.h"
 #include "rollout/cached_forward.h"
 #include "rollout/sampler.h"
@@ -35,9 +37,10 @@ struct Response {
 };
 
 struct EngineConfig {
-  int64_t max_batch = 32;        // sequences at a time, of each thread
+  int64_t max_batch = 32;        // sequences at a time, of each batch
   int64_t prefill_tokens = 512;  // most prompt tokens in one step
   bool fp4_indexer = false;      // as CachedForwardOptions
+  int64_t cache_bytes = last_cache_bytes();   // more weights than this are read once a step, for one batch that all threads work on
 };
 
 /// Called after each token of a request (by its place in the list) with the text that can be shown now: whole characters,

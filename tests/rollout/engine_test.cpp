@@ -79,6 +79,8 @@ TEST(Engine, ManyRequestsAreSharedOutAmongThreadsWithTheSameAnswers) {
     EXPECT_EQ(one[i].ids, three[i].ids) << i;
     sum += static_cast<int64_t>(three[i].ids.size());
   }
+  const std::vector<Response> together = Engine(f.weights, f.tokenizer, {.cache_bytes = 0}).generate(requests);   // one batch of all threads
+  for (size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(one[i].ids, together[i].ids) << i;
   EXPECT_EQ(n_finished, 12);
   EXPECT_EQ(n_new_tokens, sum);
 }

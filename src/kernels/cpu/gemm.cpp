@@ -57,7 +57,7 @@ void gemm(const std::vector<GemmProblem>& problems) {
     workspace_bytes = std::max(workspace_bytes, plans[i].workspace_bytes);
     flops += 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
   }
-  const int64_t n_threads = flops < kSmallFlops || at::in_parallel_region() ? 1 : at::get_num_threads();
+  const int64_t n_threads = flops < kSmallFlops ? 1 : Team::most_parts();
   const std::vector<Task> tasks = make_tasks(problems, plans, n_threads);
   const int64_t n_tasks = static_cast<int64_t>(tasks.size()), workers = std::min(n_threads, n_tasks);
   const Tensor workspace = kernel_scratch(workers * workspace_bytes);
@@ -66,17 +66,15 @@ void gemm(const std::vector<GemmProblem>& problems) {
 
   // Which thread takes a task changes no bit: every element is summed inside one task.
   std::atomic<int64_t> next{0};
-  at::parallel_for(0, workers, 1, [&](int64_t first, int64_t last) {
-    for (int64_t worker = first; worker < last; ++worker) {
-      const Task* previous = nullptr;
-      for (int64_t i = next++; i < n_tasks; i = next++) {
-        const Task& task = tasks[static_cast<size_t>(i)];
-        GemmTask place = task.place;
-        place.packed = previous && previous->problem == task.problem && previous->place.first_panel == place.first_panel &&
-                       previous->place.last_panel == place.last_panel && plans[task.problem].k_blocks == 1;
-        TEMPER_ISA_PICK(gemm_task)(problems[task.problem], place, workspaces + worker * workspace_bytes);
-        previous = &task;
-      }
+  Team::run(workers, [&](int64_t worker) {
+    const Task* previous = nullptr;
+    for (int64_t i = next++; i < n_tasks; i = next++) {
+      const Task& task = tasks[static_cast<size_t>(i)];
+      GemmTask place = task.place;
+      place.packed = previous && previous->problem == task.problem && previous->place.first_panel == place.first_panel &&
+                     previous->place.last_panel == place.last_panel && plans[task.problem].k_blocks == 1;
+      TEMPER_ISA_PICK(gemm_task)(problems[task.problem], place, workspaces + worker * workspace_bytes);
+      previous = &task;
     }
   });
 }

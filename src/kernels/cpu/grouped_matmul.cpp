@@ -21,13 +21,29 @@ void* row_pointer(const Tensor& tensor, int64_t row) {
   return static_cast<char*>(tensor.data_ptr()) + static_cast<size_t>(row * tensor.stride(0)) * tensor.element_size();
 }
 
+// Matrices of one size, one after another: where that of group 0 lies, and how far the next one is.  A view of a tensor for each group would
+// cost more than the products of a decoding step.
+struct Groups {
+  MatrixView first;
+  size_t bytes;
+  explicit Groups(const Tensor& weight) : first(matrix_view(weight[0])), bytes(static_cast<size_t>(weight.stride(0)) * weight.element_size()) {}
+  MatrixView operator[](int64_t g) const {
+    MatrixView view = first;
+    view.data = static_cast<const char*>(first.data) + static_cast<size_t>(g) * bytes;
+    return view;
+  }
+};
+
 Tensor rows_times(const Tensor& x_any, const Tensor& weight, const std::vector<int64_t>& offsets, at::ScalarType out_dtype, bool transposed_weight) {
   const Tensor x = x_any.contiguous();
   const int64_t n = transposed_weight ? weight.size(1) : weight.size(2);
   Tensor y = at::empty({x.size(0), n}, x.options().dtype(out_dtype));
+  const Groups groups(weight);
+  const MatrixView rows = matrix_view(x);
   run_groups(offsets, [&](int64_t g, int64_t start, int64_t size) {
-    const MatrixView w = matrix_view(weight[g]);
-    return GemmProblem{.m = size, .n = n, .k = x.size(1), .a = matrix_view(x.narrow(0, start, size)), .b = transposed_weight ? transposed(w) : w,
+    MatrixView a = rows;
+    a.data = row_pointer(x, start);
+    return GemmProblem{.m = size, .n = n, .k = x.size(1), .a = a, .b = transposed_weight ? transposed(groups[g]) : groups[g],
                        .c = row_pointer(y, start), .c_row = n, .c_element = element_of(y), .add = false};
   });
   return y;

@@ -1,5 +1,6 @@
 #include "kernels/muon.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
 
 #include <algorithm>

@@ -1,22 +1,20 @@
 #pragma once
 // Threads of the CPU kernels, and the step from tensors to raw pointers.
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "kernels/cpu/cpu_kernel.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/team.h"
 #include "tensor/tensor.h"
 
 namespace temper {
 
 /// How many equal parts `parallel_parts` makes of n items: at most one a thread, each of at least `grain` items.
 inline int64_t count_parts(int64_t n, int64_t grain) {
-  const int64_t most = at::in_parallel_region() ? 1 : at::get_num_threads();
-  return std::clamp<int64_t>(n / std::max<int64_t>(grain, 1), 1, most);
+  return std::clamp<int64_t>(n / std::max<int64_t>(grain, 1), 1, Team::most_parts());
 }
 
 /// Calls body(part, begin, end) for each part of [0, n) on a thread of its own.  The parts depend only on n, grain and the
@@ -25,9 +23,7 @@ template <class Body>
 void parallel_parts(int64_t n, int64_t grain, const Body& body) {
   if (shapes_only()) return;
   const int64_t parts = count_parts(n, grain);
-  at::parallel_for(0, parts, 1, [&](int64_t first, int64_t last) {
-    for (int64_t part = first; part < last; ++part) body(part, n * part / parts, n * (part + 1) / parts);
-  });
+  Team::run(parts, [&](int64_t part) { body(part, n * part / parts, n * (part + 1) / parts); });
 }
 
 /// Borders of ranges of [0, n) with about equal cost(i), at most one a thread, each worth at least `grain`.
@@ -54,9 +50,7 @@ std::vector<int64_t> split_by_cost(int64_t n, int64_t grain, const Cost& cost) {
 template <class Body>
 void for_each_cost_part(const std::vector<int64_t>& borders, const Body& body) {
   if (shapes_only()) return;
-  at::parallel_for(0, static_cast<int64_t>(borders.size()) - 1, 1, [&](int64_t first, int64_t last) {
-    for (int64_t part = first; part < last; ++part) body(part, borders[static_cast<size_t>(part)], borders[static_cast<size_t>(part) + 1]);
-  });
+  Team::run(static_cast<int64_t>(borders.size()) - 1, [&](int64_t part) { body(part, borders[static_cast<size_t>(part)], borders[static_cast<size_t>(part) + 1]); });
 }
 
 /// The first address at or after `pointer` on a 64-byte border.

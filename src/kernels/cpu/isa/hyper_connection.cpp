@@ -3,109 +3,13 @@
 
 #include "kernels/cpu/isa/hyper_connection.h"
 
-#include "kernels/cpu/isa/hc_lanes.h"
-#include "kernels/cpu/isa/transpose.h"
+#include "kernels/cpu/isa/hc_project.h"
 
 namespace temper::TEMPER_ISA_NAMESPACE {
 namespace {
 
-constexpr int64_t kChunk = 64;   // columns of the streams that are turned at once
-constexpr int kPanelRows = TEMPER_ISA_BYTES == 64 ? 12 : 6;   // times two blocks: sums that the vector registers hold
-
 template <class A>
 Vec<A> sigmoid(Vec<A> x) { return 1 / (1 + exp_of(-x)); }
-
-// ---- Projection of a block of tokens ----
-
-// panel[k][c] = fn[c][k]
-template <class A>
-void pack_projection(const A* fn, int64_t C, int64_t n, A* panel) {
-  for (int64_t k = 0; k < n; k += kChunk)
-    for (int64_t c = 0; c < C; ++c)
-      for (int64_t i = k; i < k + kChunk && i < n; ++i) panel[i * C + c] = fn[c * n + i];
-}
-
-// mix[v][r] += sum over k of panel[k][r] * columns[v][k], for R rows and V blocks of tokens
-template <int R, int V, class A>
-void add_rows(const A* columns, const A* panel, int64_t C, int64_t n, Lane<A>* const (&mix)[V]) {
-  constexpr int L = kLanes<A>;
-  Vec<A> sum[R][V];
-#pragma GCC unroll 12
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) sum[r][v] = mix[v][r].get();
-  for (int64_t k = 0; k < n; ++k) {
-    Vec<A> column[V];
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) column[v] = load(columns + (v * kChunk + k) * L);
-#pragma GCC unroll 12
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) sum[r][v] += broadcast(panel[k * C + r]) * column[v];
-  }
-#pragma GCC unroll 12
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) mix[v][r].set(sum[r][v]);
-}
-
-template <class A>
-struct Projection {   // of a block of tokens: fn . x and x . x
-  Lane<A> mix[kHcMaxC] = {}, squares = {};
-};
-
-// `count` tokens, more than V - 1 whole blocks.
-template <int V, class X>
-void project_blocks(const X* x, int64_t count, int64_t n, const Accumulate<X>* panel, int64_t C, Projection<Accumulate<X>>* out) {
-  using A = Accumulate<X>;
-  constexpr int L = kLanes<A>;
-  alignas(64) A columns[V * kChunk * L];
-  for (int64_t k = 0; k < n; k += kChunk) {
-    const int64_t width = n - k < kChunk ? n - k : kChunk;
-    for (int v = 0; v < V; ++v) {
-      A* const turned = columns + v * kChunk * L;
-      transpose_rows(x + v * L * n + k, n, count - v * L < L ? count - v * L : L, width, turned);
-      Vec<A> square[4] = {};   // chains that do not wait for each other
-      int64_t i = 0;
-      for (; i + 4 <= width; i += 4)
-#pragma GCC unroll 4
-        for (int64_t j = 0; j < 4; ++j) square[j] += load(turned + (i + j) * L) * load(turned + (i + j) * L);
-      for (; i < width; ++i) square[0] += load(turned + i * L) * load(turned + i * L);
-      out[v].squares.set(out[v].squares.get() + ((square[0] + square[1]) + (square[2] + square[3])));
-    }
-    const auto rows = [&]<int R>(int64_t c) {
-      Lane<A>* mix[V];
-      for (int v = 0; v < V; ++v) mix[v] = out[v].mix + c;
-      add_rows<R, V, A>(columns, panel + k * C + c, C, width, mix);
-    };
-    int64_t c = 0;
-    for (; c + kPanelRows <= C; c += kPanelRows) rows.template operator()<kPanelRows>(c);
-    for (; c + 4 <= C; c += 4) rows.template operator()<4>(c);
-    for (; c < C; ++c) rows.template operator()<1>(c);
-  }
-}
-
-// For a few tokens the panel is not worth making.
-template <class X, class B>
-Accumulate<X> dot(const X* a, const B* b, int64_t n) {
-  using A = Accumulate<X>;
-  constexpr int L = kLanes<A>;
-  Vec<A> sum{};
-  int64_t i = 0;
-  for (; i + L <= n; i += L) sum += load(a + i) * load(b + i);
-  A total = sum_lanes<A>(sum);
-  for (; i < n; ++i) total += to_float(a[i]) * to_float(b[i]);
-  return total;
-}
-
-
-template <class X>
-void project_tokens(const X* x, int64_t count, int64_t n, const Accumulate<X>* fn, int64_t C, Projection<Accumulate<X>>& out) {
-  for (int64_t t = 0; t < count; ++t) {
-    out.squares.at[t] = dot(x + t * n, x + t * n, n);
-    for (int64_t c = 0; c < C; ++c) out.mix[c].at[t] = dot(x + t * n, fn + c * n, n);
-  }
-}
 
 // ---- Forward ----
 
@@ -175,14 +79,18 @@ void pre(const HcRows& a, void* scratch, int64_t begin, int64_t end) {
   const int64_t n = (kM ? kM : a.M) * a.D;
   const A* const fn = static_cast<const A*>(a.fn);
   A* const panel = static_cast<A*>(scratch);
-  if (end - begin >= L / 2) pack_projection(fn, a.C, n, panel);
+  const bool packs = end - begin >= kPackedTokens * L;
+  if (packs) pack_projection(fn, a.C, n, panel);
   for (int64_t first = begin; first < end; first += 2 * L) {
     const int64_t count = end - first < 2 * L ? end - first : 2 * L;
     const X* x = static_cast<const X*>(a.streams) + first * n;
     Projection<A> blocks[2];
-    if (count > L) project_blocks<2>(x, count, n, panel, a.C, blocks);
-    else if (count >= L / 2) project_blocks<1>(x, count, n, panel, a.C, blocks);
-    else project_tokens(x, count, n, fn, a.C, blocks[0]);
+    if (packs && count > L) project_blocks<2>(x, count, n, panel, a.C, blocks);
+    else if (packs) project_blocks<1>(x, count, n, panel, a.C, blocks);
+    else {
+      project_tokens(x, count < L ? count : L, n, fn, a.C, blocks[0]);
+      if (count > L) project_tokens(x + L * n, count - L, n, fn, a.C, blocks[1]);
+    }
     finish_block<kM, X>(a, first, count < L ? count : L, blocks[0]);
     if (count > L) finish_block<kM, X>(a, first + L, count - L, blocks[1]);
   }

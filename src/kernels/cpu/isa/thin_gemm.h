@@ -6,6 +6,7 @@
 namespace temper {
 
 /// Columns [begin, end) of c.  REQUIRES a.column = 1, b.row = 1 (both lie along k), and both operands double or neither.
-TEMPER_ISA_FUNCTION(thin_gemm_columns, const GemmProblem& problem, int64_t begin, int64_t end)
+/// after: what the thread reads next, which is fetched meanwhile; null = nothing.
+TEMPER_ISA_FUNCTION(thin_gemm_columns, const GemmProblem& problem, int64_t begin, int64_t end, const void* after)
 
 }  // namespace temper
