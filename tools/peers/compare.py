@@ -19,6 +19,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SIZES = ["v4_12m:512x4", "v4_100m:1024x2", "v4_100m:4096x1"]
 GENERATE = ["v4_12m:128x8", "v4_100m:128x8"]
+# Transformers builds no MTP block and trains no indexer: what they cost stands beside.
+OURS = {"train": ["temper/bf16", "temper/float32", "temper/bf16/mtp", "temper/bf16/indexer"], "generate": ["temper/bf16", "temper/float32"]}
 MODES = [f"{dtype}/{experts}" for dtype in ("float32", "bfloat16", "autocast") for experts in ("eager", "grouped_mm", "batched_mm")]
 
 
@@ -48,7 +50,8 @@ def command_of(job, size, row, options):
     steps, new = str(options.steps), str(options.new)
     if row.startswith("temper"):
         length = ["--seq", size.length, "--steps", steps] if job == "train" else ["--prompt", size.length, "--new", new, "--repeats", "1"]
-        return [options.temper, "bench", job, "--model-config", size.config, "--batch", size.batch, "--dtype", row.split("/")[1], "--json", *length]
+        dtype, *more = row.split("/")[1:]
+        return [options.temper, "bench", job, "--model-config", size.config, "--batch", size.batch, "--dtype", dtype, "--json", *length, *(f"--{part}" for part in more)]
     dtype, experts = row.split("/")
     length = ["--seq", size.length, "--steps", steps] if job == "train" else ["--prompt", size.length, "--new", new]
     return [options.python, str(HERE / f"hf_{job}.py"), size.config, "--batch", size.batch, "--dtype", dtype, "--experts", experts,
@@ -102,7 +105,7 @@ def main():
     out.parent.mkdir(parents=True, exist_ok=True)
     for job in options.jobs:
         for size in map(Size, options.sizes or (SIZES if job == "train" else GENERATE)):
-            rows = [*options.modes, "temper/bf16", "temper/float32"]
+            rows = [*options.modes, *OURS[job]]
             measured, failed = {row: [] for row in rows}, {}
             for round_number in range(options.rounds):
                 for row in rows:
