@@ -39,7 +39,7 @@ void BM_ForwardTorch(benchmark::State& state) {
   measure(state, [](Problem& p) { benchmark::DoNotOptimize(at::mm(p.x, p.weight.t())); });
 }
 void BM_GradWeight(benchmark::State& state) {
-  measure(state, [](Problem& p) { kernel<LinearGradWeight>(p.x)(p.grad_y, p.x, p.grad_weight); });
+  measure(state, [](Problem& p) { kernel<LinearGradWeight>(p.x)(p.grad_y, p.x, p.grad_weight, /*add=*/true); });
 }
 void BM_GradWeightTorch(benchmark::State& state) {
   measure(state, [](Problem& p) { p.grad_weight.add_(at::mm(p.grad_y.t(), p.x)); });

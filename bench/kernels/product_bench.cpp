@@ -74,7 +74,7 @@ void measure(const Layer& layer, at::ScalarType dtype, double roof) {
   const double flops = 2.0 * static_cast<double>(n) * static_cast<double>(out) * static_cast<double>(in);
   const double forward = best_rate(flops, [&] { kernel<GroupedMatmul>(x)(x, weight, offsets, dtype); });
   const double grad_input = best_rate(flops, [&] { kernel<GroupedMatmulGradInput>(x)(grad_y, weight, offsets, dtype); });
-  const double grad_w = best_rate(flops, [&] { kernel<GroupedMatmulGradWeight>(x)(grad_y, x, offsets, grad_weight); });
+  const double grad_w = best_rate(flops, [&] { kernel<GroupedMatmulGradWeight>(x)(grad_y, x, offsets, grad_weight, /*add=*/true); });
   fmt::print("{:8} {:12} {:3} x {:5} x {:5} x {:5}   {:5.1f} {:5.1f} {:5.1f}\n", model, name, groups, rows, out, in, 100 * forward / roof, 100 * grad_input / roof,
              100 * grad_w / roof);
   std::fflush(stdout);

@@ -21,10 +21,10 @@ struct GroupedMatmulGradInput {
   using Function = Tensor(const Tensor& grad_y, const Tensor& weight, const std::vector<int64_t>& offsets, at::ScalarType out_dtype);
 };
 
-/// grad_weight [G, O, I] (accumulate dtype) += grad_y_g^T x_g.
+/// grad_weight [G, O, I] (accumulate dtype) = grad_y_g^T x_g (0 for a group without rows), or +=.
 struct GroupedMatmulGradWeight {
   static constexpr auto kName = "grouped_matmul_grad_weight";
-  using Function = void(const Tensor& grad_y, const Tensor& x, const std::vector<int64_t>& offsets, const Tensor& grad_weight);
+  using Function = void(const Tensor& grad_y, const Tensor& x, const std::vector<int64_t>& offsets, const Tensor& grad_weight, bool add);
 };
 
 namespace reference {

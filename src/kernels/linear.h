@@ -18,10 +18,10 @@ struct LinearGradInput {
   using Function = void(const Tensor& grad_y, const Tensor& weight, Tensor& out, bool add);
 };
 
-/// grad_weight += grad_y^T x.  grad_weight [O, I] accumulate dtype.
+/// grad_weight = grad_y^T x, or grad_weight += grad_y^T x.  grad_weight [O, I] accumulate dtype.
 struct LinearGradWeight {
   static constexpr auto kName = "linear_grad_weight";
-  using Function = void(const Tensor& grad_y, const Tensor& x, Tensor& grad_weight);
+  using Function = void(const Tensor& grad_y, const Tensor& x, Tensor& grad_weight, bool add);
 };
 
 // ---- Block-diagonal layers: group g maps its columns of x by its rows of the weight to its columns of y. ----
@@ -32,10 +32,10 @@ struct BlockLinear {
   using Function = Tensor(const Tensor& x, const Tensor& weight, int64_t groups);
 };
 
-/// Returns grad_x as x; adds to grad_weight (accumulate dtype) unless it is undefined.
+/// Returns grad_x as x; overwrites grad_weight (accumulate dtype) or adds to it, unless it is undefined.
 struct BlockLinearBackward {
   static constexpr auto kName = "block_linear_backward";
-  using Function = Tensor(const Tensor& grad_y, const Tensor& x, const Tensor& weight, int64_t groups, const Tensor& grad_weight);
+  using Function = Tensor(const Tensor& grad_y, const Tensor& x, const Tensor& weight, int64_t groups, const Tensor& grad_weight, bool add);
 };
 
 namespace reference {

@@ -157,7 +157,7 @@ Tensor attention_backward(const Tensor& grad_out, const AttentionWeights& weight
   const Tensor delta = kernel<HeadDots>(grad_o)(grad_o, saved.o);                                  // [T, H]; a turn of both leaves it
   rope_(grad_o, rotation);
   const AttentionTrace trace{saved.q, saved.lse, saved.keys, softmax_scale(config)};
-  const AttentionGrads grads = kernel<SinkAttentionBackward>(saved.u)(grad_o, delta, trace, weights.attn_sink.value, weights.attn_sink.grad);
+  const AttentionGrads grads = kernel<SinkAttentionBackward>(saved.u)(grad_o, delta, trace, weights.attn_sink.value, weights.attn_sink.grad_sum());
 
   Tensor grad_u = at::zeros(saved.u.sizes(), saved.u.options().dtype(accumulate_dtype(dtype)));    // sum over all consumers of u
   const Tensor grad_heads = kernel<NormRopeBackward>(saved.q)(grads.q, saved.q, saved.q_rstd, rotation);

@@ -38,7 +38,7 @@ void compressor_backward(const Tensor& grad_entries, const Tensor& u, const Comp
   const Tensor grad_pooled = rms_norm_backward(grad_normed, saved.pooled.to(u.scalar_type()), saved.pooled_rstd, weights.norm);
   const auto& [values, gates] = saved.projection;
   const PoolGrads grads = kernel<CompressorPoolBackward>(u)(to_accumulate(grad_pooled), values, gates, weights.ape.value, saved.pooled, plan.rows,
-                                                            weights.ape.grad);
+                                                            weights.ape.grad_sum());
   for (const auto& [grad, weight] : {std::pair{grads.values, &weights.wkv}, std::pair{grads.gates, &weights.wgate}}) {
     if (grad_u_sum.defined())
       linear_backward_into(grad, u, *weight, grad_u_sum);

@@ -11,14 +11,14 @@ Tensor grouped_linear(const Tensor& x, const Tensor& weight, const std::vector<i
 
 Tensor grouped_linear_backward(const Tensor& grad_y, const Tensor& x, const Weight& weight, const std::vector<int64_t>& offsets) {
   expect_shape(grad_y, {x.size(0), weight.value.size(1)}, "grouped_linear.grad_y");
-  if (weight.trained()) kernel<GroupedMatmulGradWeight>(x)(grad_y, x, offsets, weight.grad);
+  if (weight.trained()) kernel<GroupedMatmulGradWeight>(x)(grad_y, x, offsets, weight.grad, weight.adds());
   return kernel<GroupedMatmulGradInput>(x)(grad_y, weight.value, offsets, x.scalar_type());
 }
 
 Tensor dense_linear(const Tensor& x, const Tensor& weight) { return grouped_linear(x, weight.unsqueeze(0), {0, x.size(0)}); }
 
 Tensor dense_linear_backward(const Tensor& grad_y, const Tensor& x, const Weight& weight) {
-  const Weight one_group{weight.value.unsqueeze(0), weight.trained() ? weight.grad.unsqueeze(0) : Tensor()};
+  const Weight one_group{weight.value.unsqueeze(0), weight.trained() ? weight.grad.unsqueeze(0) : Tensor(), weight.stale};
   return grouped_linear_backward(grad_y, x, one_group, {0, x.size(0)});
 }
 

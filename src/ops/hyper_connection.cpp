@@ -14,9 +14,9 @@ void check(const Tensor& streams, const HyperConnectionWeights& weights, const H
 }
 
 Tensor add_grads(const HcPreGrad& grads, const HyperConnectionWeights& weights) {
-  if (weights.fn.trained()) weights.fn.grad.add_(grads.fn);
-  if (weights.base.trained()) weights.base.grad.add_(grads.base);
-  if (weights.scale.trained()) weights.scale.grad.add_(grads.scale);
+  if (weights.fn.trained()) weights.fn.grad_sum().add_(grads.fn);
+  if (weights.base.trained()) weights.base.grad_sum().add_(grads.base);
+  if (weights.scale.trained()) weights.scale.grad_sum().add_(grads.scale);
   return grads.streams;
 }
 

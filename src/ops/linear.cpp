@@ -31,7 +31,7 @@ void linear_backward_into(const Tensor& grad_y, const Tensor& x, const Weight& w
 void linear_backward_weight(const Tensor& grad_y, const Tensor& x, const Weight& weight) {
   if (!weight.trained()) return;
   Tensor grad = weight.grad;
-  kernel<LinearGradWeight>(x)(grad_y, x, grad);
+  kernel<LinearGradWeight>(x)(grad_y, x, grad, weight.adds());
 }
 
 Tensor block_linear(const Tensor& x, const Tensor& weight, int64_t groups) {
@@ -40,7 +40,7 @@ Tensor block_linear(const Tensor& x, const Tensor& weight, int64_t groups) {
 }
 
 Tensor block_linear_backward(const Tensor& grad_y, const Tensor& x, const Weight& weight, int64_t groups) {
-  return kernel<BlockLinearBackward>(x)(grad_y, x, weight.value, groups, weight.grad);
+  return kernel<BlockLinearBackward>(x)(grad_y, x, weight.value, groups, weight.grad, weight.trained() && weight.adds());
 }
 
 }  // namespace temper

@@ -47,7 +47,7 @@ Tensor chunk_logits(const Tensor& hidden, const Tensor& head) {
 // Adds to head.grad; -> grad of the chunk's hidden rows.
 Tensor chunk_backward(const Tensor& grad_logits, const Tensor& hidden, const Weight& head) {
   const std::vector<int64_t> one_group{0, hidden.size(0)};
-  if (head.trained()) kernel<GroupedMatmulGradWeight>(hidden)(grad_logits, hidden, one_group, head.grad.unsqueeze(0));
+  if (head.trained()) kernel<GroupedMatmulGradWeight>(hidden)(grad_logits, hidden, one_group, head.grad.unsqueeze(0), head.adds());
   return kernel<GroupedMatmulGradInput>(hidden)(grad_logits, head.value.unsqueeze(0), one_group, hidden.scalar_type());
 }
 

@@ -12,7 +12,7 @@ RmsNormed rms_norm(const Tensor& x, const Tensor& weight, double eps) {
 
 Tensor rms_norm_backward(const Tensor& grad_y, const Tensor& x, const Tensor& rstd, const Weight& weight) {
   expect_same_shape("rms_norm_backward", {grad_y, x});
-  return kernel<RmsNormBackward>(x)(grad_y, x, weight.value, rstd, weight.grad);
+  return kernel<RmsNormBackward>(x)(grad_y, x, weight.value, rstd, weight.grad_sum());
 }
 
 Tensor rms_norm_backward(const Tensor& grad_y, const Tensor& x, const Tensor& rstd) { return rms_norm_backward(grad_y, x, rstd, Weight{}); }

@@ -10,10 +10,13 @@
 namespace temper {
 namespace {
 
+bool is_bf16_array(const Tensor& t) { return t.is_cpu() && t.scalar_type() == at::kBFloat16 && t.is_contiguous(); }
+uint16_t* bf16_bits(const Tensor& t) { return t.defined() ? static_cast<uint16_t*>(t.data_ptr()) : nullptr; }
+
 bool fused_applies(const AdamWTensorStep& t) {
   for (const Tensor* x : {&t.w, &t.m, &t.v, &t.g})
     if (!x->is_cpu() || x->scalar_type() != at::kFloat || !x->is_contiguous()) return false;
-  return true;
+  return !t.copy.defined() || is_bf16_array(t.copy);
 }
 
 double correction(double beta, int64_t step) { return 1.0 - std::pow(beta, static_cast<double>(step)); }
@@ -28,6 +31,7 @@ void adamw_step_reference(AdamWTensorStep& t, const AdamWConfig& config) {
   const Tensor denominator = at::sqrt(t.v).div_(std::sqrt(correction(config.beta2, t.step))).add_(config.epsilon);
   if (t.decay) t.w.mul_(1.0 - t.lr * config.weight_decay);
   t.w.addcdiv_(t.m, denominator, -t.lr / correction(config.beta1, t.step));
+  if (t.copy.defined()) t.copy.copy_(t.w);
 }
 
 void adamw_step(std::span<AdamWTensorStep> tensors, const AdamWConfig& config) {
@@ -43,6 +47,7 @@ void adamw_step(std::span<AdamWTensorStep> tensors, const AdamWConfig& config) {
                      .m = t.m.mutable_data_ptr<float>(),
                      .v = t.v.mutable_data_ptr<float>(),
                      .g = t.g.const_data_ptr<float>(),
+                     .copy = bf16_bits(t.copy),
                      .size = t.w.numel(),
                      .grad_scale = static_cast<float>(t.grad_scale),
                      .keep = static_cast<float>(t.decay ? 1.0 - t.lr * config.weight_decay : 1.0),
@@ -54,6 +59,17 @@ void adamw_step(std::span<AdamWTensorStep> tensors, const AdamWConfig& config) {
                               .beta2 = static_cast<float>(config.beta2),
                               .one_minus_beta2 = static_cast<float>(1.0 - config.beta2),
                               .epsilon = static_cast<float>(config.epsilon)});
+}
+
+void update_copies(std::span<const ComputeCopy> pairs) {
+  std::vector<kernels::cpu::Bf16Copy> fast;
+  for (const auto& [master, copy] : pairs) {
+    expect_same_shape("update_copies", {master, copy});
+    if (is_bf16_array(copy) && master.is_cpu() && master.scalar_type() == at::kFloat && master.is_contiguous())
+      fast.push_back({.from = master.const_data_ptr<float>(), .to = bf16_bits(copy), .size = master.numel()});
+    else copy.copy_(master);
+  }
+  kernels::cpu::copy_bf16(fast);
 }
 
 }  // namespace temper

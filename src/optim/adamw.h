@@ -27,9 +27,11 @@ struct AdamWConfig {
 /// One tensor of an AdamW step.
 ///   w, m, v, g   equal shapes, fp32 (fp64 is possible)
 ///   step         1 for the first step that this tensor is trained (bias correction)
+///   copy         the dtype that is computed with: becomes the new w, rounded; undefined = none
 ///   grad_scale   multiplies the gradient as it is read: gradient clipping without a pass of its own
 struct AdamWTensorStep {
   Tensor w, m, v, g;
+  Tensor copy = {};
   double lr;
   int64_t step;
   double grad_scale = 1.0;
@@ -43,6 +45,12 @@ struct AdamWTensorStep {
 /// Errors  Error{kInternal} if shapes differ.  REQUIRES finite g.
 /// Source  Loshchilov and Hutter, arXiv 1711.05101; as torch.optim.AdamW.  Numbers: tests/optim/adamw_test.cpp.
 void adamw_step(std::span<AdamWTensorStep> tensors, const AdamWConfig& config);
+
+/// copies[i] <- masters[i], rounded to the dtype of the copy.
+struct ComputeCopy {
+  Tensor master, copy;
+};
+void update_copies(std::span<const ComputeCopy> pairs);
 
 /// The plain twin: the same formula in ATen operations, any device and floating dtype.
 void adamw_step_reference(AdamWTensorStep& tensor, const AdamWConfig& config);

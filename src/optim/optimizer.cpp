@@ -36,12 +36,13 @@ std::function<bool(const TensorRow&)> frozen_rows(const OptimizerConfig& config,
 
 bool GradientNorms::finite() const { return std::isfinite(trunk) && std::isfinite(indexer); }
 
-Optimizer::Optimizer(ModelWeights& weights, const OptimizerConfig& config, at::ScalarType compute_dtype) : config_(config) {
+Optimizer::Optimizer(ModelWeights& weights, const OptimizerConfig& config, at::ScalarType compute_dtype) : config_(config), keeps_copies_(!weights.options().separate_compute) {
   muon_dtype_ = config.muon.precision == "auto" ? compute_dtype : parse_dtype(config.muon.precision);
   for (const Parameter& p : weights.parameters()) {
     if (!p.grad.defined()) continue;
     const bool muon = config.kind == "muon" && p.row.optimizer == OptimizerClass::kMatrix;
-    Slot slot{.row = p.row, .w = p.master, .g = p.grad, .m = at::zeros(p.master.sizes(), p.master.options()), .v = {}};
+    Slot slot{.row = p.row, .w = p.master, .g = p.grad, .copy = {}, .m = at::zeros(p.master.sizes(), p.master.options()), .v = {}};
+    if (keeps_copies_ && p.compute.scalar_type() != p.master.scalar_type()) slot.copy = p.compute;
     if (!muon) slot.v = at::zeros(p.master.sizes(), p.master.options());
     slots_.push_back(std::move(slot));
   }
@@ -95,6 +96,10 @@ void Optimizer::muon_all(double lr, const GradientNorms& norms) {
     matrices.push_back({.w = s.w.narrow(0, first_row, n_rows), .m = s.m.narrow(0, first_row, n_rows), .g = s.g.narrow(0, first_row, n_rows), .grad_scale = clip(s, norms)});
   }
   muon_step(matrices, {.lr = lr, .dtype = muon_dtype_}, config_.muon);
+  std::vector<ComputeCopy> copies;
+  for (const Slot& slot : slots_)
+    if (slot.muon() && slot.copy.defined()) copies.push_back({slot.w, slot.copy});
+  update_copies(copies);
 }
 
 void Optimizer::adamw_all(double lr, const GradientNorms& norms) {
@@ -103,7 +108,7 @@ void Optimizer::adamw_all(double lr, const GradientNorms& norms) {
   std::vector<AdamWTensorStep> tensors;
   for (Slot& slot : slots_)
     if (!slot.muon())
-      tensors.push_back({.w = slot.w, .m = slot.m, .v = slot.v, .g = slot.g, .lr = lr, .step = n_steps_, .grad_scale = clip(slot, norms),
+      tensors.push_back({.w = slot.w, .m = slot.m, .v = slot.v, .g = slot.g, .copy = slot.copy, .lr = lr, .step = n_steps_, .grad_scale = clip(slot, norms),
                          .decay = slot.row.optimizer != OptimizerClass::kVector});
   adamw_step(tensors, config_.adamw);
 }

@@ -53,9 +53,12 @@ class Optimizer {
   Optimizer(ModelWeights& weights, const OptimizerConfig& config, at::ScalarType compute_dtype);
 
   GradientNorms gradient_norms() const;
-  /// Clips, then updates the masters.  The compute copies are the caller's business (ModelWeights::refresh_compute).
+  /// Clips, then updates the masters, and with them the compute copies unless these differ in more than their dtype
+  /// (WeightsOptions::separate_compute): then they are the caller's business (ModelWeights::refresh_compute).
   /// REQUIRES finite norms.
   void step(double lr, const GradientNorms& norms);
+
+  bool keeps_copies() const { return keeps_copies_; }
 
   /// Steps done; decides AdamW's bias correction, so it belongs to a checkpoint, with every tensor of `states()`.
   int64_t n_steps() const { return n_steps_; }
@@ -68,6 +71,7 @@ class Optimizer {
   struct Slot {
     TensorRow row;
     Tensor w, g;
+    Tensor copy;          // w in the compute dtype; undefined where it is w itself, or not ours to keep
     Tensor m, v;          // momentum or mean; mean of squares (AdamW only)
     bool muon() const { return !v.defined(); }
     bool indexer() const { return row.parameter == ParameterClass::kIndexer; }
@@ -83,6 +87,7 @@ class Optimizer {
 
   OptimizerConfig config_;
   at::ScalarType muon_dtype_;
+  bool keeps_copies_;
   std::vector<Slot> slots_;
   std::vector<MatrixRef> muon_matrices_;
   int64_t n_steps_ = 0;

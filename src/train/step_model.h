@@ -49,7 +49,9 @@ class StepModel {
   LossCounts count(const std::vector<Batch>& micro_batches) const;
   LossMeans means(const LossSums& sums, const LossCounts& counts) const;
 
-  void zero_gradients() { weights_.zero_gradients(); }
+  /// Around the micro-batches of a step (ModelWeights::begin_gradients, finish_gradients).
+  void begin_gradients() { weights_.begin_gradients(); }
+  void finish_gradients() { weights_.finish_gradients(); }
   /// Adds the gradients of this micro-batch's share of the step's loss to the weights' gradients.
   LossSums forward_backward(const Batch& batch, const LossCounts& counts) const;
   /// The language-model loss alone, summed over weighted targets; nothing is kept.

@@ -18,9 +18,10 @@ StepResult train_step(StepModel& model, Optimizer& optimizer, Recovery& recovery
   // The counts that losses are divided by are those of the whole step and known before the first backward pass: gradients
   // need no second pass, and the result does not depend on how the step is cut into micro-batches.
   const LossCounts counts = model.count(batch.micro_batches);
-  model.zero_gradients();
+  model.begin_gradients();
   LossSums sums;
   for (const Batch& micro_batch : batch.micro_batches) sums.add(model.forward_backward(micro_batch, counts));
+  model.finish_gradients();
   const LossMeans means = model.means(sums, counts);
   result.loss = means.total;
   result.lm_loss = means.lm;
@@ -36,7 +37,7 @@ StepResult train_step(StepModel& model, Optimizer& optimizer, Recovery& recovery
   if (!result.skipped) {
     optimizer.step(settings.lr, result.norms);
     if (settings.router_bias_speed > 0) model.update_router_biases(sums, settings.router_bias_speed);
-    model.refresh();
+    if (!optimizer.keeps_copies()) model.refresh();
   }
   result.update_seconds = seconds_since(update_start);
   return result;

@@ -3,9 +3,15 @@
 #include "kernels/linear.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
 
 #include "kernels/cpu/isa.h"
 #include "support/tensors.h"
@@ -43,11 +49,25 @@ TEST(LinearKernel, AgreesWithFloat64ProductsOnEveryIsa) {
           Tensor rounded = x.new_zeros({T, I});
           kernel<LinearGradInput>(x)(dy, w, rounded, /*add=*/false);
           EXPECT_TRUE(close(rounded, at::matmul(wide_dy, wide_w), pick(kLinear, dtype)));
-          kernel<LinearGradWeight>(x)(dy, x, grad_w);
+          kernel<LinearGradWeight>(x)(dy, x, grad_w, /*add=*/true);
+          Tensor alone = at::full({O, I}, std::nan(""), wide);   // what was there must not be read
+          kernel<LinearGradWeight>(x)(dy, x, alone, /*add=*/false);
+          EXPECT_TRUE(close(alone, at::matmul(wide_dy.t(), wide_x), bound));
           EXPECT_TRUE(close(sum, start.to(at::kDouble) + at::matmul(wide_dy, wide_w), bound));
           EXPECT_TRUE(close(grad_w, start_w.to(at::kDouble) + at::matmul(wide_dy.t(), wide_x), bound));
         }
       }
+}
+
+TEST(LinearKernel, TheFirstGradientOfNoRowsIsZero) {
+  for (const Isa isa : available_isas())
+    for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kDouble}) {
+      const ForceIsa force(isa);
+      Tensor grad = at::full({40, 24}, std::nan(""), accumulate_dtype(dtype));
+      const Tensor x = at::empty({0, 24}, dtype), dy = at::empty({0, 40}, dtype);
+      kernel<LinearGradWeight>(x)(dy, x, grad, /*add=*/false);
+      EXPECT_TRUE(at::equal(grad, at::zeros_like(grad)));
+    }
 }
 
 TEST(BlockLinearKernel, AgreesWithItsTwin) {
@@ -56,8 +76,10 @@ TEST(BlockLinearKernel, AgreesWithItsTwin) {
       const Tensor x = random_tensor({45, groups * 18}, "x", dtype), w = random_tensor({groups * 10, 18}, "w", dtype), dy = random_tensor({45, groups * 10}, "dy", dtype);
       EXPECT_TRUE(close(kernel<BlockLinear>(x)(x, w, groups), reference::block_linear(x, w, groups), pick(kLinear, dtype)));
       const Tensor start = random_tensor({groups * 10, 18}, "start", accumulate_dtype(dtype)), grad = start.clone(), grad_twin = start.clone();
-      EXPECT_TRUE(close(kernel<BlockLinearBackward>(x)(dy, x, w, groups, grad), reference::block_linear_backward(dy, x, w, groups, grad_twin), pick(kLinear, dtype)));
-      EXPECT_TRUE(close(grad, grad_twin, pick(kLinear, accumulate_dtype(dtype))));
+      for (const bool add : {true, false}) {
+        EXPECT_TRUE(close(kernel<BlockLinearBackward>(x)(dy, x, w, groups, grad, add), reference::block_linear_backward(dy, x, w, groups, grad_twin, add), pick(kLinear, dtype)));
+        EXPECT_TRUE(close(grad, grad_twin, pick(kLinear, accumulate_dtype(dtype))));
+      }
     }
 }
 

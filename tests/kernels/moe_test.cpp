@@ -150,9 +150,12 @@ TEST(GroupedMatmul, AgreesWithItsTwinOnEveryIsaDtypeAndShape) {
           EXPECT_TRUE(close(kernel<GroupedMatmulGradInput>(x)(grad_y, weight, c.offsets, out_dtype),
                             reference::grouped_matmul_grad_input(grad_y, weight, c.offsets, out_dtype), pick(kMatmul, out_dtype)));
           const Tensor own = random_tensor({G, c.out, c.in}, "dw", wide), twin = own.clone();
-          kernel<GroupedMatmulGradWeight>(x)(grad_y, x, c.offsets, own);
-          reference::grouped_matmul_grad_weight(grad_y, x, c.offsets, twin);
-          EXPECT_TRUE(close(own, twin, pick(kMatmul, wide)));
+          for (const bool add : {true, false}) {
+            if (!add) own.fill_(std::nan(""));   // groups without rows must be written too
+            kernel<GroupedMatmulGradWeight>(x)(grad_y, x, c.offsets, own, add);
+            reference::grouped_matmul_grad_weight(grad_y, x, c.offsets, twin, add);
+            EXPECT_TRUE(close(own, twin, pick(kMatmul, wide)));
+          }
         }
 }
 

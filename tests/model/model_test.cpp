@@ -7,6 +7,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
@@ -228,6 +229,39 @@ TEST(Model, PackedDocumentsAreSeparateDocuments) {
   for (size_t i = 0; i < packed_grads.size(); ++i)
     if (packed_grads[i].defined()) {
       EXPECT_TRUE(close(packed_grads[i], separate_grads[i], 1e-10)) << weights.parameters()[i].row.name;
+    }
+}
+
+// Several micro-batches, hash routing, a compressor without entries, experts without tokens, untrained MTP and indexers, recomputation: the
+// gradients are those on cleared memory, whatever was left there.
+TEST(Model, AStepsFirstGradientsOverwriteWhatTheLastStepLeft) {
+  const ModelConfig config = small_config();
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16})
+    for (const Objective& terms : {Objective{}, Objective{.mtp = 0, .indexer = 0, .recompute = {{.attention = true, .ffn = true}}}}) {
+      ModelWeights weights(config, {.compute_dtype = dtype});
+      fill(weights);
+      weights.enable_gradients();
+      const Model model(weights);
+      const auto run = [&] {
+        for (const std::vector<int64_t>& lengths : {std::vector<int64_t>{3}, {21, 9}, {2}}) objective(model, make_batch(lengths, config.vocab_size), terms, true);
+      };
+      run();
+      std::vector<Tensor> expected;
+      int64_t untouched = 0;
+      for (const Parameter& p : weights.parameters()) {
+        expected.push_back(p.grad.defined() ? p.grad.clone() : Tensor());
+        if (!p.grad.defined()) continue;
+        untouched += p.grad.eq(0).all().item<bool>();
+        p.grad.fill_(std::nan(""));
+      }
+      EXPECT_GT(untouched, 0);   // the compressor of ratio 128, at least
+      weights.begin_gradients();
+      run();
+      weights.finish_gradients();
+      for (size_t i = 0; i < expected.size(); ++i) {
+        if (!expected[i].defined()) continue;
+        EXPECT_TRUE(at::equal(weights.parameters()[i].grad, expected[i])) << weights.parameters()[i].row.name;
+      }
     }
 }
 

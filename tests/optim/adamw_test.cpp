@@ -5,6 +5,7 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
@@ -59,6 +60,21 @@ TEST(AdamW, FusedKernelEqualsItsTwinForEverySizeScaleAndDecay) {
         EXPECT_TRUE(at::allclose(fused.m, twin.m, 1e-6, 1e-7)) << size;
         EXPECT_TRUE(at::allclose(fused.v, twin.v, 1e-6, 1e-7)) << size;
       }
+}
+
+// Against libtorch's own rounding, with weights of every size that bf16 has and some that it has not.
+TEST(AdamW, TheCopyIsTheNewWeightRounded) {
+  for (const int64_t size : {1, 33, 40001}) {
+    AdamWTensorStep t{.w = random(size, "w") * random(size, "size").mul(20).exp(), .m = random(size, "m"), .v = random(size, "v").abs_(), .g = random(size, "g"),
+                      .copy = at::zeros({size}, at::kBFloat16), .lr = 1e-3, .step = 2};
+    AdamWTensorStep without = t;
+    without.copy = Tensor();
+    for (Tensor* x : {&without.w, &without.m, &without.v}) *x = x->clone();
+    adamw_step({&t, 1}, AdamWConfig{});
+    adamw_step({&without, 1}, AdamWConfig{});
+    EXPECT_TRUE(at::equal(t.w, without.w)) << size;
+    EXPECT_TRUE(at::equal(t.copy, t.w.to(at::kBFloat16))) << size;
+  }
 }
 
 TEST(AdamW, ATensorsUpdateDoesNotDependOnItsNeighbours) {

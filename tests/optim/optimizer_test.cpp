@@ -137,6 +137,27 @@ TEST(Optimizer, FrozenClassesKeepTheirWeightsAndUnknownNamesAreErrors) {
   EXPECT_ERROR(frozen_rows(config, {}), ErrorKind::kConfig, "known classes: embedding, head");
 }
 
+TEST(Optimizer, ComputeCopiesFollowTheMastersUnlessTheyAreMoreThanRounded) {
+  for (const char* kind : {"muon", "adamw"})
+    for (const bool separate : {false, true}) {
+      ModelWeights weights(test::all_layers_config(), {.compute_dtype = at::kBFloat16, .separate_compute = separate});
+      initialise(weights, {.seed = 3, .std = 0.1});
+      weights.enable_gradients();
+      for (const Parameter& p : weights.parameters())
+        if (p.grad.defined()) p.grad.copy_(p.master * 0.5 + 0.01);
+      std::vector<Tensor> before;
+      for (const Parameter& p : weights.parameters()) before.push_back(p.compute.clone());
+      Optimizer optimizer(weights, no_clip(kind), at::kBFloat16);
+      EXPECT_EQ(optimizer.keeps_copies(), !separate);
+      optimizer.step(0.1, optimizer.gradient_norms());
+      for (size_t i = 0; i < before.size(); ++i) {
+        const Parameter& p = weights.parameters()[i];
+        EXPECT_TRUE(at::equal(p.compute, separate ? before[i] : p.master.to(p.compute.scalar_type()))) << kind << " " << p.row.name;
+        EXPECT_FALSE(p.grad.defined() && at::equal(p.master.to(p.compute.scalar_type()), before[i])) << kind << " " << p.row.name;   // it did move
+      }
+    }
+}
+
 TEST(Optimizer, TheTwinOfAResumedRunGoesOnWithTheSameBits) {
   const auto step = [](Fixture& s, Optimizer& o) { o.step(0.01, o.gradient_norms()); };
   Fixture straight, first, second;

@@ -101,7 +101,7 @@ TEST(StepModel, TheGradientIsThatOfTheReportedTotal) {
   for (const Parameter& p : f.weights.parameters())
     if (p.grad.defined()) p.master.sub_(p.grad, h);
   model.refresh();
-  model.zero_gradients();
+  f.weights.zero_gradients();
   const double after = model.means(model.forward_backward(batches[0], counts), counts).total;
   EXPECT_NEAR(before - after, 1e-3, 5e-5);   // the second-order term
 }

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <vector>
 
@@ -10,6 +11,19 @@ namespace temper::kernels::cpu {
 namespace {
 
 constexpr int64_t kChunk = 32768;   // elements: large enough that handing it to a thread costs nothing beside it
+
+[[gnu::always_inline]] inline uint16_t to_bf16(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  return x != x ? 0x7fc0 : static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+// A block of new weights that is still in the first cache when it is rounded.
+constexpr int64_t kBlock = 1024;
+
+__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
+void copy_range(const float* __restrict from, uint16_t* __restrict to, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; ++i) to[i] = to_bf16(from[i]);
+}
 
 __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
 void adamw_range(const AdamWTensor& t, const AdamWConstants& c, int64_t begin, int64_t end) {
@@ -30,23 +44,40 @@ void adamw_range(const AdamWTensor& t, const AdamWConstants& c, int64_t begin, i
   }
 }
 
-struct Chunk {
-  int64_t tensor, begin, end;
-};
+void adamw_chunk(const AdamWTensor& t, const AdamWConstants& c, int64_t begin, int64_t end) {
+  if (!t.copy) return adamw_range(t, c, begin, end);
+  for (int64_t block = begin; block < end; block += kBlock) {
+    adamw_range(t, c, block, std::min(block + kBlock, end));
+    copy_range(t.w, t.copy, block, std::min(block + kBlock, end));
+  }
+}
+
+// Calls body(array, begin, end) for chunks of all arrays, on all threads.
+template <class Array, class Body>
+void for_each_chunk(std::span<const Array> arrays, const Body& body) {
+  struct Chunk {
+    const Array* array;
+    int64_t begin, end;
+  };
+  std::vector<Chunk> chunks;
+  for (const Array& array : arrays)
+    for (int64_t begin = 0; begin < array.size; begin += kChunk) chunks.push_back({&array, begin, std::min(begin + kChunk, array.size)});
+  at::parallel_for(0, static_cast<int64_t>(chunks.size()), 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      const Chunk& chunk = chunks[static_cast<size_t>(i)];
+      body(*chunk.array, chunk.begin, chunk.end);
+    }
+  });
+}
 
 }  // namespace
 
 void adamw(std::span<const AdamWTensor> tensors, const AdamWConstants& constants) {
-  std::vector<Chunk> chunks;
-  for (int64_t t = 0; t < static_cast<int64_t>(tensors.size()); ++t)
-    for (int64_t begin = 0; begin < tensors[t].size; begin += kChunk)
-      chunks.push_back({t, begin, std::min(begin + kChunk, tensors[t].size)});
-  at::parallel_for(0, static_cast<int64_t>(chunks.size()), 1, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      const Chunk& chunk = chunks[static_cast<size_t>(i)];
-      adamw_range(tensors[static_cast<size_t>(chunk.tensor)], constants, chunk.begin, chunk.end);
-    }
-  });
+  for_each_chunk(tensors, [&](const AdamWTensor& tensor, int64_t begin, int64_t end) { adamw_chunk(tensor, constants, begin, end); });
+}
+
+void copy_bf16(std::span<const Bf16Copy> arrays) {
+  for_each_chunk(arrays, [](const Bf16Copy& array, int64_t begin, int64_t end) { copy_range(array.from, array.to, begin, end); });
 }
 
 }  // namespace temper::kernels::cpu

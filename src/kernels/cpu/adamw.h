@@ -1,5 +1,5 @@
 #pragma once
-// The AdamW update in one pass over memory: 16 bytes read and 12 written for each parameter.
+// The AdamW update in one pass over memory: 16 bytes read and 12 written for each parameter, and 2 for its bf16 copy.
 
 #include <cstdint>
 #include <span>
@@ -12,6 +12,7 @@ struct AdamWTensor {
   float* m;
   float* v;
   const float* g;
+  uint16_t* copy;                  // bf16: the new w rounded to nearest, ties to even; null = none
   int64_t size;
   float grad_scale;
   float keep;                      // 1 - lr * weight_decay
@@ -23,6 +24,14 @@ struct AdamWTensor {
 struct AdamWConstants {
   float beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon;
 };
+
+/// to[i] = from[i] rounded as above.
+struct Bf16Copy {
+  const float* from;
+  uint16_t* to;
+  int64_t size;
+};
+void copy_bf16(std::span<const Bf16Copy> arrays);
 
 /// Updates all tensors in place.  Element-wise, so the result does not depend on the number of threads.
 /// Twin: optim/adamw.h adamw_step_reference.

@@ -34,7 +34,9 @@ std::vector<Task> make_tasks(const std::vector<GemmProblem>& problems, const std
     if (p.m == 0 || p.n == 0) continue;
     const int64_t wanted = n_threads == 1 ? 1 : n_threads * (plan.packs_a ? 2 : 4);
     const int64_t parts = divide_up(wanted, n_chunks);   // of each chunk
-    const int64_t row_parts = std::clamp<int64_t>(p.m / kFewRows, 1, parts), column_parts = plan.packs_a ? 1 : divide_up(parts, row_parts);
+    const int64_t row_parts = std::clamp<int64_t>(p.m / kFewRows, 1, parts);
+    // Tasks beside each other pack the same rows of a where that is needed: then only so many that no thread stands idle.
+    const int64_t column_parts = divide_up(plan.packs_a ? divide_up(n_threads, n_chunks) : parts, row_parts);
     const int64_t rows = std::min(plan.task_rows, divide_up(divide_up(p.m, row_parts), kGemmTaskUnit) * kGemmTaskUnit);
     const int64_t width = std::max<int64_t>(1, divide_up(plan.chunk_panels, column_parts));
     for (int64_t panel = 0; panel < plan.panels; panel += width)

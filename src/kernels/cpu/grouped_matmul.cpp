@@ -57,12 +57,14 @@ Tensor grouped_matmul_grad_input(const Tensor& grad_y, const Tensor& weight, con
   return rows_times(grad_y, weight, offsets, out_dtype, /*transposed_weight=*/false);
 }
 
-void grouped_matmul_grad_weight(const Tensor& grad_y_any, const Tensor& x_any, const std::vector<int64_t>& offsets, const Tensor& grad_weight) {
+void grouped_matmul_grad_weight(const Tensor& grad_y_any, const Tensor& x_any, const std::vector<int64_t>& offsets, const Tensor& grad_weight, bool add) {
   const Tensor grad_y = grad_y_any.contiguous(), x = x_any.contiguous();
+  for (size_t g = 0; g + 1 < offsets.size() && !add; ++g)
+    if (offsets[g + 1] == offsets[g]) grad_weight[static_cast<int64_t>(g)].zero_();
   run_groups(offsets, [&](int64_t g, int64_t start, int64_t size) {
     return GemmProblem{.m = grad_y.size(1), .n = x.size(1), .k = size, .a = transposed(matrix_view(grad_y.narrow(0, start, size))),
                        .b = matrix_view(x.narrow(0, start, size)), .c = row_pointer(grad_weight, g), .c_row = grad_weight.stride(1),
-                       .c_element = element_of(grad_weight), .add = true};
+                       .c_element = element_of(grad_weight), .add = add};
   });
 }
 

@@ -26,8 +26,8 @@ void linear_grad_input(const Tensor& grad_y, const Tensor& weight, Tensor& out, 
   multiply(matrix_view(grad_y), matrix_view(weight), weight.size(0), out, add);
 }
 
-void linear_grad_weight(const Tensor& grad_y, const Tensor& x, Tensor& grad_weight) {
-  multiply(transposed(matrix_view(grad_y)), matrix_view(x), x.size(0), grad_weight, /*add=*/true);
+void linear_grad_weight(const Tensor& grad_y, const Tensor& x, Tensor& grad_weight, bool add) {
+  multiply(transposed(matrix_view(grad_y)), matrix_view(x), x.size(0), grad_weight, add);
 }
 
 // All groups in one call: they share the threads and write their columns where they belong.
@@ -41,7 +41,7 @@ Tensor block_linear(const Tensor& x, const Tensor& weight, int64_t groups) {
   return y;
 }
 
-Tensor block_linear_backward(const Tensor& grad_y, const Tensor& x, const Tensor& weight, int64_t groups, const Tensor& grad_weight) {
+Tensor block_linear_backward(const Tensor& grad_y, const Tensor& x, const Tensor& weight, int64_t groups, const Tensor& grad_weight, bool add) {
   const int64_t out = weight.size(0) / groups, in = weight.size(1);
   Tensor grad_x = at::empty({x.size(0), groups * in}, x.options());
   std::vector<GemmProblem> problems;
@@ -49,7 +49,7 @@ Tensor block_linear_backward(const Tensor& grad_y, const Tensor& x, const Tensor
     const MatrixView dy = matrix_view(grad_y.narrow(1, g * out, out));
     problems.push_back(problem(dy, matrix_view(weight.narrow(0, g * out, out)), out, grad_x.narrow(1, g * in, in), false));
     if (grad_weight.defined())
-      problems.push_back(problem(transposed(dy), matrix_view(x.narrow(1, g * in, in)), x.size(0), grad_weight.narrow(0, g * out, out), true));
+      problems.push_back(problem(transposed(dy), matrix_view(x.narrow(1, g * in, in)), x.size(0), grad_weight.narrow(0, g * out, out), add));
   }
   gemm(problems);
   return grad_x;

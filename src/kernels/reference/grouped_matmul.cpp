@@ -27,7 +27,8 @@ Tensor grouped_matmul_grad_input(const Tensor& grad_y, const Tensor& weight, con
   });
 }
 
-void grouped_matmul_grad_weight(const Tensor& grad_y, const Tensor& x, const std::vector<int64_t>& offsets, const Tensor& grad_weight) {
+void grouped_matmul_grad_weight(const Tensor& grad_y, const Tensor& x, const std::vector<int64_t>& offsets, const Tensor& grad_weight, bool add) {
+  if (!add) grad_weight.zero_();
   for (size_t g = 0; g + 1 < offsets.size(); ++g) {
     const int64_t start = offsets[g], size = offsets[g + 1] - start;
     if (size == 0) continue;

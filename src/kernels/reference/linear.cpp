@@ -22,7 +22,8 @@ void reference::linear_grad_input(const Tensor& grad_y, const Tensor& weight, Te
     out.copy_(product);
 }
 
-void reference::linear_grad_weight(const Tensor& grad_y, const Tensor& x, Tensor& grad_weight) {
+void reference::linear_grad_weight(const Tensor& grad_y, const Tensor& x, Tensor& grad_weight, bool add) {
+  if (!add) grad_weight.zero_();
   grad_weight.addmm_(grad_y.to(grad_weight.scalar_type()).t(), x.to(grad_weight.scalar_type()));
 }
 
@@ -33,7 +34,8 @@ Tensor reference::block_linear(const Tensor& x, const Tensor& weight, int64_t gr
   return at::cat(columns, 1);
 }
 
-Tensor reference::block_linear_backward(const Tensor& grad_y, const Tensor& x, const Tensor& weight, int64_t groups, const Tensor& grad_weight) {
+Tensor reference::block_linear_backward(const Tensor& grad_y, const Tensor& x, const Tensor& weight, int64_t groups, const Tensor& grad_weight,
+                                        bool add) {
   const int64_t out = weight.size(0) / groups, in = weight.size(1);
   Tensor grad_x = at::empty_like(x);
   for (int64_t g = 0; g < groups; ++g) {
@@ -42,7 +44,7 @@ Tensor reference::block_linear_backward(const Tensor& grad_y, const Tensor& x, c
     linear_grad_input(dy, weight.narrow(0, g * out, out), columns, /*add=*/false);
     if (!grad_weight.defined()) continue;
     Tensor rows = grad_weight.narrow(0, g * out, out);
-    linear_grad_weight(dy, x.narrow(1, g * in, in), rows);
+    linear_grad_weight(dy, x.narrow(1, g * in, in), rows, add);
   }
   return grad_x;
 }

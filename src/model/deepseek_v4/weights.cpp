@@ -52,6 +52,7 @@ void ModelWeights::add_storage(const std::string& name, const Shape& shape, cons
   Storage storage{.name = name, .master = at::zeros(shape, at::TensorOptions(master).device(options_.device)), .weight = {}, .trainable = row.trainable()};
   const bool shared = constant || (compute == master && !options_.separate_compute);
   storage.weight.value = shared ? storage.master : at::zeros(shape, at::TensorOptions(compute).device(options_.device));
+  storage.weight.stale = std::make_shared<bool>(false);
   index_[name] = storages_.size();
   storages_.push_back(std::move(storage));
 }
@@ -114,13 +115,23 @@ void ModelWeights::enable_gradients(const std::function<bool(const TensorRow&)>&
     if (!wanted[s]) storage.weight.grad = Tensor();
     else if (!storage.weight.grad.defined()) storage.weight.grad = at::zeros(storage.master.sizes(), storage.master.options());
     else storage.weight.grad.zero_();
+    *storage.weight.stale = false;
   }
   rebuild_views();
 }
 
 void ModelWeights::zero_gradients() {
+  begin_gradients();
+  finish_gradients();
+}
+
+void ModelWeights::begin_gradients() {
+  for (Storage& storage : storages_) *storage.weight.stale = storage.weight.trained();
+}
+
+void ModelWeights::finish_gradients() {
   for (Storage& storage : storages_)
-    if (storage.weight.grad.defined()) storage.weight.grad.zero_();
+    if (storage.weight.trained()) storage.weight.grad_sum();   // clears what is still stale
 }
 
 void ModelWeights::refresh_compute(const std::function<Tensor(const TensorRow&, const Tensor& master)>& transform) {

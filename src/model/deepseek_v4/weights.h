@@ -53,6 +53,10 @@ class ModelWeights {
   /// a storage is frozen only as a whole.
   void enable_gradients(const std::function<bool(const TensorRow&)>& frozen = nullptr);
   void zero_gradients();
+  /// A step begins: what the gradients hold is of no use any more, and the first gradient of each weight overwrites it (tensor/weight.h).
+  void begin_gradients();
+  /// A step's last backward pass is done: gradients that none reached become zero.  Before this they must not be read.
+  void finish_gradients();
 
   /// Copies masters into the compute copies.  `transform` (may be empty) gives the value to compute with, e.g. its
   /// quantised form; it is applied to each released tensor alone.

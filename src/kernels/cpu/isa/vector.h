@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -70,8 +70,14 @@ inline bf16 from_float<bf16>(float x) {
 inline Vec<float> load(const float* p) { return *reinterpret_cast<const Lanes<float>::Unaligned*>(p); }
 inline Vec<double> load(const double* p) { return *reinterpret_cast<const Lanes<double>::Unaligned*>(p); }
 inline Vec<float> load(const bf16* p) {
-  const HalfLanesValue half = *reinterpret_cast<const HalfLanes*>(p);
-  return __builtin_bit_cast(Vec<float>, __builtin_convertvector(half, FullLanes) << 16);
+#if defined(__AVX512F__)   // the compiler's own conversion goes by two halves; the mask (all lanes) is for its warnings
+  const auto wide = reinterpret_cast<FullLanes>(_mm512_maskz_cvtepu16_epi32(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+#elif defined(__AVX2__)
+  const auto wide = reinterpret_cast<FullLanes>(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+#else
+  const auto wide = __builtin_convertvector(HalfLanesValue(*reinterpret_cast<const HalfLanes*>(p)), FullLanes);
+#endif
+  return __builtin_bit_cast(Vec<float>, wide << 16);
 }
 /// A vector of x as vectors of the sum's type; the first argument only says which.
 template <class S, class X>
@@ -109,14 +115,15 @@ inline void store(bf16* p, Vec<float> v) {
 template <class A>
 inline Vec<A> broadcast(A x) { return Vec<A>{} + x; }
 
-/// Sum of the lanes, always in the same order.
-template <class A>
+/// Sum of the lanes, always in the same order: lanes i and i + kStep, then with half the step.
+template <class A, int kStep = kLanes<A> / 2>
 inline A sum_lanes(Vec<A> v) {
-  A part[kLanes<A>];
-  __builtin_memcpy(part, &v, sizeof(v));
-  for (int step = kLanes<A> / 2; step > 0; step /= 2)
-    for (int i = 0; i < step; ++i) part[i] += part[i + step];
-  return part[0];
+  typename Lanes<A>::I from;
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes<A>; ++i) from[i] = i ^ kStep;
+  v += __builtin_shuffle(v, from);
+  if constexpr (kStep > 1) return sum_lanes<A, kStep / 2>(v);
+  else return v[0];
 }
 
 /// Calls f with a null pointer of the element's type.
