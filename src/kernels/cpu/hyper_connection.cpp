@@ -88,20 +88,19 @@ HcPostGrad post_backward(const Tensor& grad_any, const Tensor& streams_any, cons
   return grads;
 }
 
-// Long cancelling sums: in double, in the order of the tokens.
+// One part's sums after the other.
 template <class A>
-void base_and_scale(const HcRows& rows, int64_t T, A* grad_base, A* grad_scale) {
+void add_base_and_scale(const HcRows& rows, const Tensor& sums, A* grad_base, A* grad_scale) {
   if (shapes_only()) return;
-  const A *grad = static_cast<const A*>(rows.grad_logits), *mix = static_cast<const A*>(rows.mix);
+  const double* of_part = sums.const_data_ptr<double>();   // [parts, 2, C]
   double scale[3] = {};
   for (int64_t c = 0; c < rows.C; ++c) {
-    double base = 0, weighted = 0;
-    for (int64_t t = 0; t < T; ++t) {
-      base += static_cast<double>(grad[t * rows.C + c]);
-      weighted += static_cast<double>(grad[t * rows.C + c]) * static_cast<double>(mix[t * rows.C + c]);
+    double base = 0;
+    for (int64_t part = 0; part < sums.size(0); ++part) {
+      base += of_part[(2 * part) * rows.C + c];
+      scale[c < rows.M ? 0 : c < 2 * rows.M ? 1 : 2] += of_part[(2 * part + 1) * rows.C + c];
     }
     grad_base[c] = static_cast<A>(base);
-    scale[c < rows.M ? 0 : c < 2 * rows.M ? 1 : 2] += weighted;
   }
   for (int part = 0; part < (rows.head ? 1 : 3); ++part) grad_scale[part] = static_cast<A>(scale[part]);
 }
@@ -124,25 +123,33 @@ HcPreGrad pre_backward(const HcPreBackwardArgs& args) {
     rows.grad_coefficients = args.grad_coefficients.data_ptr();
   }
   HcPreGrad grads{at::empty_like(streams), {}, {}, {}};
-  const Tensor grad_logits = at::empty_like(args.saved.mix), scaled = at::empty_like(args.saved.mix);
   rows.grad_streams = grads.streams.data_ptr();
-  rows.grad_logits = grad_logits.data_ptr();
-  rows.scaled = scaled.data_ptr();
 
+  const int64_t parts = count_parts(T, grain(rows));
+  Tensor fn_parts, sums;   // of each part
+  if (args.weight_grads) {
+    fn_parts = at::empty({parts, rows.C, rows.M * rows.D}, args.weights.fn.options());
+    sums = at::empty({parts, 2, rows.C}, args.weights.fn.options().dtype(at::kDouble));
+  }
   int64_t scratch_bytes = 0;
   TEMPER_ISA_PICK(hc_pre_backward_scratch)(rows, scratch_bytes);
-  const Tensor scratch = part_scratch(count_parts(T, grain(rows)), scratch_bytes);
-  parallel_parts(T, grain(rows), [&](int64_t part, int64_t begin, int64_t end) { TEMPER_ISA_PICK(hc_pre_backward_rows)(rows, scratch_of(scratch, part), begin, end); });
+  const Tensor scratch = part_scratch(parts, scratch_bytes);
+  parallel_parts(T, grain(rows), [&](int64_t part, int64_t begin, int64_t end) {
+    HcRows own = rows;
+    if (args.weight_grads) {
+      own.grad_fn = static_cast<char*>(fn_parts.data_ptr()) + part * rows.C * rows.M * rows.D * static_cast<int64_t>(fn_parts.element_size());
+      own.grad_base = sums.mutable_data_ptr<double>() + 2 * part * rows.C;
+      own.grad_mix = own.grad_base + rows.C;
+    }
+    TEMPER_ISA_PICK(hc_pre_backward_rows)(own, scratch_of(scratch, part), begin, end);
+  });
   if (!args.weight_grads) return grads;
-  grads.fn = at::empty_like(args.weights.fn);
+  grads.fn = fn_parts[0];
+  for (int64_t part = 1; part < parts; ++part) grads.fn.add_(fn_parts[part]);
   grads.base = at::empty_like(args.weights.base);
   grads.scale = at::empty_like(args.weights.scale);
-  const int64_t n_columns = rows.M * rows.D, unit = 128;   // whole vectors for each thread
-  parallel_parts((n_columns + unit - 1) / unit, 1, [&](int64_t, int64_t begin, int64_t end) {
-    TEMPER_ISA_PICK(hc_fn_grad_columns)(rows, grads.fn.data_ptr(), T, begin * unit, std::min(end * unit, n_columns));
-  });
-  if (rows.element == Element::kDouble) base_and_scale(rows, T, grads.base.data_ptr<double>(), grads.scale.data_ptr<double>());
-  else base_and_scale(rows, T, grads.base.data_ptr<float>(), grads.scale.data_ptr<float>());
+  if (rows.element == Element::kDouble) add_base_and_scale(rows, sums, grads.base.data_ptr<double>(), grads.scale.data_ptr<double>());
+  else add_base_and_scale(rows, sums, grads.base.data_ptr<float>(), grads.scale.data_ptr<float>());
   return grads;
 }
 

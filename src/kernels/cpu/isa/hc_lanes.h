@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/isa/hyper_connection.h"
 #include "kernels/cpu/isa/sinkhorn.h"
+#include "kernels/cpu/isa/transpose.h"
 
 namespace temper::TEMPER_ISA_NAMESPACE {
 
@@ -16,6 +17,12 @@ struct Lane {   // one value for each token of a block
   Vec<A> get() const { return load(at); }
   void set(Vec<A> v) { store(at, v); }
 };
+
+// Between lanes and the rows of `count` tokens, C values each; lanes of missing tokens are zero.
+template <class A>
+inline void gather(Lane<A>* lanes, const A* rows, int64_t C, int64_t count) { transpose_rows(rows, C, count, C, lanes->at); }
+template <class A>
+inline void scatter(A* rows, const Lane<A>* lanes, int64_t C, int64_t count) { transpose_columns(lanes->at, C, count, C, rows); }
 
 // f.operator()<kM>(): kM = 0 where M is known at run time only.
 template <class F>

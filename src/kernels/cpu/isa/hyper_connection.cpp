@@ -13,12 +13,6 @@ Vec<A> sigmoid(Vec<A> x) { return 1 / (1 + exp_of(-x)); }
 
 // ---- Forward ----
 
-template <class A>
-void scatter(A* rows, const Lane<A>* lanes, int64_t C, int64_t count) {
-  for (int64_t t = 0; t < count; ++t)
-    for (int64_t c = 0; c < C; ++c) rows[t * C + c] = lanes[c].at[t];
-}
-
 // y = sum over j of pre_j * x_j
 template <int kM, class X>
 void weigh_streams(const HcRows& a, int64_t t) {

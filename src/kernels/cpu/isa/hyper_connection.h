@@ -27,8 +27,10 @@ struct HcRows {
   void* grad_out;               // [T, D] element
   void* grad_coefficients;      // [T, C] A
   void* grad_streams;           // [T, M, D] element
-  void* grad_logits;            // [T, C] A
-  void* scaled;                 // [T, C] A: rho * gradient of mix
+  // of one part of the tokens: sums over them; all null where no weight is trained
+  void* grad_fn;                // [C, M*D] A
+  double* grad_base;            // [C]
+  double* grad_mix;             // [C] gradient of the logits times mix: what the gradient of scale is summed from
 };
 
 inline constexpr int64_t kHcMaxMult = 8;
@@ -42,9 +44,7 @@ TEMPER_ISA_FUNCTION(hc_pre_rows, const HcRows& a, void* scratch, int64_t begin, 
 TEMPER_ISA_FUNCTION(hc_post_rows, const HcRows& a, int64_t begin, int64_t end)
 /// grad_next, streams, out, coefficients -> grad_out, grad_coefficients
 TEMPER_ISA_FUNCTION(hc_post_backward_rows, const HcRows& a, int64_t begin, int64_t end)
-/// grad_y, grad_next, grad_coefficients, streams, saved -> grad_streams, grad_logits, scaled
+/// grad_y, grad_next, grad_coefficients, streams, saved -> grad_streams, and the sums over these tokens (they are overwritten)
 TEMPER_ISA_FUNCTION(hc_pre_backward_rows, const HcRows& a, void* scratch, int64_t begin, int64_t end)
-/// Columns [begin, end) of grad_fn [C, M*D] A = sum over all T tokens of scaled_tc * streams_t.
-TEMPER_ISA_FUNCTION(hc_fn_grad_columns, const HcRows& a, void* grad_fn, int64_t n_tokens, int64_t begin, int64_t end)
 
 }  // namespace temper

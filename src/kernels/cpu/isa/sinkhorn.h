@@ -8,8 +8,9 @@ namespace temper::TEMPER_ISA_NAMESPACE {
 
 inline constexpr int kHcMaxM = 8;   // kHcMaxMult
 
+// inverses: [M] of the sums, where wanted (not null).
 template <int kM, class A>
-inline void normalise(Vec<A>* m, int64_t m_size, int64_t along, int64_t across, A eps) {
+inline void normalise(Vec<A>* m, int64_t m_size, int64_t along, int64_t across, A eps, Vec<A>* inverses) {
   const int64_t M = kM ? kM : m_size;
 #pragma GCC unroll 4
   for (int64_t line = 0; line < M; ++line) {
@@ -17,14 +18,15 @@ inline void normalise(Vec<A>* m, int64_t m_size, int64_t along, int64_t across, 
 #pragma GCC unroll 4
     for (int64_t i = 0; i < M; ++i) sum += m[line * across + i * along];
     const Vec<A> inverse = 1 / sum;
+    if (inverses) inverses[line] = inverse;
 #pragma GCC unroll 4
     for (int64_t i = 0; i < M; ++i) m[line * across + i * along] *= inverse;
   }
 }
 template <int kM, class A>
-inline void normalise_rows(Vec<A>* m, int64_t M, A eps) { normalise<kM, A>(m, M, 1, kM ? kM : M, eps); }
+inline void normalise_rows(Vec<A>* m, int64_t M, A eps, Vec<A>* inverses = nullptr) { normalise<kM, A>(m, M, 1, kM ? kM : M, eps, inverses); }
 template <int kM, class A>
-inline void normalise_columns(Vec<A>* m, int64_t M, A eps) { normalise<kM, A>(m, M, kM ? kM : M, 1, eps); }
+inline void normalise_columns(Vec<A>* m, int64_t M, A eps, Vec<A>* inverses = nullptr) { normalise<kM, A>(m, M, kM ? kM : M, 1, eps, inverses); }
 
 // Softmax of each row of logits, in place.
 template <int kM, class A>
@@ -56,50 +58,47 @@ inline void sinkhorn(Vec<A>* m, int64_t m_size, int64_t iters, A eps) {
   for (int64_t i = 0; i < M * M; ++i) m[i] = local[i];
 }
 
-// One normalisation backwards: x its input, y its output, d the gradient, changed in place.
+// One normalisation backwards: y its output, the inverses of its sums, d the gradient, changed in place.
 template <int kM, class A>
-inline void unnormalise(const Vec<A>* x, const Vec<A>* y, Vec<A>* d, int64_t m_size, int64_t along, int64_t across, A eps) {
+inline void unnormalise(const Vec<A>* y, const Vec<A>* inverses, Vec<A>* d, int64_t m_size, int64_t along, int64_t across) {
   const int64_t M = kM ? kM : m_size;
 #pragma GCC unroll 4
   for (int64_t line = 0; line < M; ++line) {
-    Vec<A> sum = broadcast(eps), dot{};
+    Vec<A> dot{};
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < M; ++i) dot += d[line * across + i * along] * y[line * across + i * along];
 #pragma GCC unroll 4
     for (int64_t i = 0; i < M; ++i) {
       const int64_t at = line * across + i * along;
-      sum += x[at];
-      dot += d[at] * y[at];
-    }
-    const Vec<A> inverse = 1 / sum;
-#pragma GCC unroll 4
-    for (int64_t i = 0; i < M; ++i) {
-      const int64_t at = line * across + i * along;
-      d[at] = (d[at] - dot) * inverse;
+      d[at] = (d[at] - dot) * inverses[line];
     }
   }
 }
 
-/// d: gradient of the result -> of the logits.  steps: (2 iters) * M * M vectors.
+/// Vectors of scratch that sinkhorn_backward needs.
+inline int64_t sinkhorn_scratch(int64_t M, int64_t iters) { return M * M + (2 * iters - 1) * (M * M + M); }
+
+/// d: gradient of the result -> of the logits.
 template <int kM, class A>
 inline void sinkhorn_backward(Vec<A>* d, const Vec<A>* logits, int64_t m_size, int64_t iters, A eps, Vec<A>* steps) {
   const int64_t M = kM ? kM : m_size, n = M * M;
   Vec<A>* first = steps;   // softmax, without eps
   for (int64_t i = 0; i < n; ++i) first[i] = logits[i];
   softmax_rows<kM, A>(first, M);
-  Vec<A>* inputs = steps + n;   // input of normalisation s at inputs + s * n
   const int64_t n_steps = 2 * iters - 1;
+  Vec<A>* outputs = steps + n;                   // of normalisation s at outputs + s * n
+  Vec<A>* inverses = outputs + n_steps * n;      // at inverses + s * M
   Vec<A> last[kM ? kM * kM : kHcMaxM * kHcMaxM];   // the latest matrix
   for (int64_t i = 0; i < n; ++i) last[i] = first[i] + eps;
   for (int64_t s = 0; s < n_steps; ++s) {
+    s % 2 == 0 ? normalise_columns<kM, A>(last, M, eps, inverses + s * M) : normalise_rows<kM, A>(last, M, eps, inverses + s * M);
 #pragma GCC unroll 16
-    for (int64_t i = 0; i < n; ++i) inputs[s * n + i] = last[i];
-    s % 2 == 0 ? normalise_columns<kM, A>(last, M, eps) : normalise_rows<kM, A>(last, M, eps);
+    for (int64_t i = 0; i < n; ++i) outputs[s * n + i] = last[i];
   }
   Vec<A> grad[kM ? kM * kM : kHcMaxM * kHcMaxM];
   for (int64_t i = 0; i < n; ++i) grad[i] = d[i];
-  for (int64_t s = n_steps; s-- > 0;) {
-    const Vec<A>* y = s + 1 < n_steps ? inputs + (s + 1) * n : last;
-    s % 2 == 0 ? unnormalise<kM, A>(inputs + s * n, y, grad, M, M, 1, eps) : unnormalise<kM, A>(inputs + s * n, y, grad, M, 1, M, eps);
-  }
+  for (int64_t s = n_steps; s-- > 0;)
+    s % 2 == 0 ? unnormalise<kM, A>(outputs + s * n, inverses + s * M, grad, M, M, 1) : unnormalise<kM, A>(outputs + s * n, inverses + s * M, grad, M, 1, M);
   for (int64_t j = 0; j < M; ++j) {
     Vec<A> sum{};
     for (int64_t k = 0; k < M; ++k) sum += grad[j * M + k] * first[j * M + k];
