@@ -16,7 +16,6 @@
 #include "kernels/moe.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
-#include "tensor/allocator.h"
 
 namespace temper {
 namespace {
@@ -130,9 +129,3 @@ BENCHMARK(BM_SwigluBackward)->Apply(sizes);
 
 }  // namespace
 }  // namespace temper
-
-int main(int argc, char** argv) {
-  temper::install_caching_allocator();
-  benchmark::Initialize(&argc, argv);
-  benchmark::RunSpecifiedBenchmarks();
-}

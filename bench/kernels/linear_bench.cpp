@@ -7,7 +7,6 @@
 #include <benchmark/benchmark.h>
 
 #include "kernels/linear.h"
-#include "tensor/allocator.h"
 
 namespace temper {
 namespace {
@@ -57,9 +56,3 @@ BENCHMARK(BM_GradWeightTorch)->Apply(sizes);
 
 }  // namespace
 }  // namespace temper
-
-int main(int argc, char** argv) {
-  temper::install_caching_allocator();
-  benchmark::Initialize(&argc, argv);
-  benchmark::RunSpecifiedBenchmarks();
-}

@@ -11,7 +11,6 @@
 #include <algorithm>
 
 #include "kernels/indexer.h"
-#include "tensor/allocator.h"
 #include "train/benchmark.h"
 
 namespace temper {
@@ -123,9 +122,3 @@ BENCHMARK(BM_Select)->Apply(selections);
 
 }  // namespace
 }  // namespace temper
-
-int main(int argc, char** argv) {
-  temper::install_caching_allocator();
-  benchmark::Initialize(&argc, argv);
-  benchmark::RunSpecifiedBenchmarks();
-}

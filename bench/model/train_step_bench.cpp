@@ -11,7 +11,6 @@
 #include "model/deepseek_v4/init.h"
 #include "model/deepseek_v4/model.h"
 #include "objective/sft.h"
-#include "tensor/allocator.h"
 
 namespace temper {
 namespace {
@@ -120,10 +119,3 @@ BENCHMARK_CAPTURE(attend, bf16_hca, at::kBFloat16, 2)->Unit(benchmark::kMillisec
 
 }  // namespace
 }  // namespace temper
-
-int main(int argc, char** argv) {
-  temper::install_caching_allocator();
-  benchmark::Initialize(&argc, argv);
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
-}

@@ -10,7 +10,6 @@
 #include <cmath>
 
 #include "ops/attention.h"
-#include "tensor/allocator.h"
 
 namespace temper {
 namespace {
@@ -75,9 +74,3 @@ BENCHMARK(BM_ForwardBackward)->Apply(modes);
 
 }  // namespace
 }  // namespace temper
-
-int main(int argc, char** argv) {
-  temper::install_caching_allocator();
-  benchmark::Initialize(&argc, argv);
-  benchmark::RunSpecifiedBenchmarks();
-}

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "tensor/arena.h"
+#include "tensor/profile.h"
 
 namespace temper {
 

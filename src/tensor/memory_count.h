@@ -36,9 +36,6 @@ class MemoryCount {
   std::shared_ptr<State> state_;
 };
 
-/// The part of the Profile that is active on this thread; "other" without one.  A literal.
-const char* current_profile_part();
-
 /// Makes the counting allocator libtorch's allocator of `meta`; its tensors have an address that must not be read, where libtorch's own
 /// have null.  Called by install_caching_allocator.
 void install_meta_allocator();

@@ -1,7 +1,6 @@
 #include "tensor/profile.h"
 
 #include "base/error.h"
-#include "tensor/memory_count.h"
 
 namespace temper {
 
@@ -9,11 +8,7 @@ namespace detail {
 thread_local Profile* active_profile = nullptr;
 }
 
-namespace {
-thread_local const char* part_now = "other";
-}
-
-const char* current_profile_part() { return part_now; }
+const char* current_profile_part() { return detail::active_profile ? detail::active_profile->part() : "other"; }
 
 Profile::Profile() : places_{{"other", "other"}}, last_(std::chrono::steady_clock::now()) {
   if (detail::active_profile)
@@ -21,10 +16,7 @@ Profile::Profile() : places_{{"other", "other"}}, last_(std::chrono::steady_cloc
   detail::active_profile = this;
 }
 
-Profile::~Profile() {
-  detail::active_profile = nullptr;
-  part_now = "other";
-}
+Profile::~Profile() { detail::active_profile = nullptr; }
 
 void Profile::charge() {
   const auto now = std::chrono::steady_clock::now();
@@ -35,13 +27,11 @@ void Profile::charge() {
 void Profile::enter(Place place) {
   charge();
   places_.push_back(place);
-  part_now = place.part;
 }
 
 void Profile::leave() {
   charge();
   places_.pop_back();
-  part_now = places_.back().part;
 }
 
 const Profile::Rows& Profile::rows() {

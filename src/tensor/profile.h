@@ -26,6 +26,8 @@ class Profile {
   const Rows& rows();
   /// Forgets them and begins again.
   void clear();
+  /// The part that time belongs to now.
+  const char* part() const { return places_.back().part; }
 
  private:
   friend class ProfilePart;
@@ -47,6 +49,9 @@ class Profile {
 namespace detail {
 extern thread_local Profile* active_profile;
 }
+
+/// The part of the Profile that is active on this thread; "other" without one.  A literal.
+const char* current_profile_part();
 
 /// While it lives, time belongs to this part of the model.  `name` is a literal.
 class ProfilePart {
