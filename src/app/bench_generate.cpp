@@ -24,6 +24,7 @@ Json to_json(const GenerationBenchmark& r) {
           {"cpu_decode_tok_s", r.cpu_decode_tokens_per_second},
           {"step_s", r.step_seconds},
           {"allocations_per_token", r.allocations_per_token},
+          {"new_blocks_per_token", r.new_blocks_per_token},
           {"rss_gib", static_cast<double>(r.rss_bytes) / (1024.0 * 1024.0 * 1024.0)},
           {"decode_time_by_part", shares.parts},
           {"decode_time_by_kind", shares.kinds}};
@@ -38,7 +39,7 @@ int bench(Options& options) {
   }
   fmt::print("prefill {:.0f} tokens/s, decode {:.0f} tokens/s ({:.3f} ms a step), {:.0f} a second of processor time\n", result.prefill_tokens_per_second,
              result.decode_tokens_per_second, 1e3 * result.step_seconds, result.cpu_decode_tokens_per_second);
-  fmt::print("{:.2f} allocations a token, {:.2f} GiB resident at most\n", result.allocations_per_token, static_cast<double>(result.rss_bytes) / (1 << 30));
+  fmt::print("{:.2f} blocks of memory a token, {:.2f} of them new, {:.2f} GiB resident at most\n", result.allocations_per_token, result.new_blocks_per_token, static_cast<double>(result.rss_bytes) / (1 << 30));
   print_shares(result.profile);
   return 0;
 }

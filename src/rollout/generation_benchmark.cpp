@@ -49,21 +49,23 @@ double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC
 // One call of the engine.
 struct Measured {
   double seconds = 0, cpu_seconds = 0;
-  size_t n_allocations = 0;
+  size_t n_allocations = 0, n_new_blocks = 0;
   Profile::Rows profile;
 };
 
 Measured measure(Engine& engine, std::vector<Request> requests, int64_t new_tokens) {
   for (Request& request : requests) request.max_new_tokens = new_tokens;
   Profile profile;
-  const size_t before = allocator_stats().n_allocations;
+  const AllocatorStats before = allocator_stats();
   const auto start = std::chrono::steady_clock::now();
   const double cpu_start = cpu_seconds();
   engine.generate(requests);
   Measured measured;
   measured.cpu_seconds = cpu_seconds() - cpu_start;
   measured.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  measured.n_allocations = allocator_stats().n_allocations - before;
+  const AllocatorStats after = allocator_stats();
+  measured.n_allocations = after.n_allocations - before.n_allocations;
+  measured.n_new_blocks = after.n_new - before.n_new;
   measured.profile = profile.rows();
   return measured;
 }
@@ -94,6 +96,7 @@ GenerationBenchmark benchmark_generation(const ModelConfig& config, const Genera
   result.cpu_decode_tokens_per_second = n_decoded / std::max(all.cpu_seconds - one.cpu_seconds, 1e-9);
   result.step_seconds = decode_seconds / n_steps;
   result.allocations_per_token = static_cast<double>(all.n_allocations - one.n_allocations) / n_decoded;
+  result.new_blocks_per_token = (static_cast<double>(all.n_new_blocks) - static_cast<double>(one.n_new_blocks)) / n_decoded;
   result.rss_bytes = peak_resident_bytes();
   for (const auto& [place, seconds] : all.profile) {
     const auto found = one.profile.find(place);

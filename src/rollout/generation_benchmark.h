@@ -18,9 +18,11 @@ struct GenerationBenchmarkOptions {
 ///   decode_tokens_per_second    tokens after the first over the difference; step_seconds is the time of one for the whole batch
 ///   cpu_decode_tokens_per_second  the same over the processor time of all threads: the fair figure on a machine that others use
 ///   allocations_per_token       blocks that tensors asked for, over the tokens after the first
+///   new_blocks_per_token        of these, ones that were not kept from earlier steps
 ///   profile                     seconds of the calling thread, of decoding alone (with more threads it does its share of the batch)
 struct GenerationBenchmark {
-  double prefill_tokens_per_second = 0, decode_tokens_per_second = 0, cpu_decode_tokens_per_second = 0, step_seconds = 0, allocations_per_token = 0;
+  double prefill_tokens_per_second = 0, decode_tokens_per_second = 0, cpu_decode_tokens_per_second = 0, step_seconds = 0;
+  double allocations_per_token = 0, new_blocks_per_token = 0;
   int64_t rss_bytes = 0;
   Profile::Rows profile;
 };

@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
-#include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "tensor/arena.h"
@@ -23,6 +25,7 @@ namespace {
 constexpr size_t kAlignment = 64;                       // a cache line and an AVX-512 register
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kGrowth = size_t{64} << 20;            // addresses become usable in steps of this size
+constexpr size_t kMostKept = size_t{4} << 20;           // of small blocks
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool kEveryBlockAlone = true;
 #else
@@ -81,7 +84,8 @@ class CachingAllocator final : public c10::Allocator {
 
   AllocatorStats stats() {
     const std::lock_guard lock(mutex_);
-    return {in_use(), peak_, arena_.extent() - arena_.in_use(), arena_.extent() + small_peak_, n_allocations_};
+    return {.in_use_bytes = in_use(), .peak_bytes = peak_, .cached_bytes = arena_.extent() - arena_.in_use() + kept_,
+            .resident_bytes = arena_.extent() + small_peak_, .n_allocations = n_allocations_, .n_new = n_new_};
   }
   void reset_peak() {
     const std::lock_guard lock(mutex_);
@@ -90,6 +94,9 @@ class CachingAllocator final : public c10::Allocator {
   void release() {
     const std::lock_guard lock(mutex_);
     arena_.for_each_free([&](size_t offset, size_t bytes) { ::madvise(workspace_.at(offset), bytes, MADV_DONTNEED); });
+    for (auto& blocks : free_small_)
+      for (void* block : std::exchange(blocks, {})) std::free(block);
+    kept_ = 0;
   }
 
   static CachingAllocator& instance() {
@@ -108,20 +115,39 @@ class CachingAllocator final : public c10::Allocator {
     return block;
   }
 
+  // A small block lies behind a header with its size.  Freed ones are kept for the next of their size: a decoding step asks for hundreds, the
+  // same in every step.
   void* take_small(size_t bytes) {
     const size_t size = round_up(bytes, kAlignment);
-    void* block = nullptr;
-    if (::posix_memalign(&block, kAlignment, size) != 0) no_memory(bytes);
-    size_of_small_[block] = size;
+    void* start = nullptr;
+    if (!kEveryBlockAlone && !free_small_[size / kAlignment].empty()) {
+      start = free_small_[size / kAlignment].back();
+      free_small_[size / kAlignment].pop_back();
+      kept_ -= size;
+    } else {
+      if (::posix_memalign(&start, kAlignment, kAlignment + size) != 0) no_memory(bytes);
+      *static_cast<size_t*>(start) = size;
+      ++n_new_;
+    }
     small_ += size;
-    small_peak_ = std::max(small_peak_, small_);
-    return block;
+    small_peak_ = std::max(small_peak_, small_ + kept_);
+    return static_cast<char*>(start) + kAlignment;
+  }
+
+  void free_small(void* block) {
+    void* const start = static_cast<char*>(block) - kAlignment;
+    const size_t size = *static_cast<const size_t*>(start);
+    small_ -= size;
+    if (kEveryBlockAlone || kept_ + size > kMostKept) return std::free(start);
+    free_small_[size / kAlignment].push_back(start);
+    kept_ += size;
   }
 
   void* take_large(size_t bytes) {
     const size_t before = arena_.extent(), offset = arena_.take(bytes);
     if (arena_.extent() > before) {
       const ProfileWork work("allocation");
+      ++n_new_;
       if (!workspace_.grow(arena_.extent())) {
         arena_.give(offset);
         arena_.cut(before);
@@ -139,17 +165,15 @@ class CachingAllocator final : public c10::Allocator {
       self.arena_.give(self.workspace_.offset_of(block));
       return;
     }
-    const auto found = self.size_of_small_.find(block);
-    self.small_ -= found->second;
-    self.size_of_small_.erase(found);
-    std::free(block);
+    self.free_small(block);
   }
 
   std::mutex mutex_;
   Reservation workspace_;
   Arena arena_;
-  std::unordered_map<void*, size_t> size_of_small_;
-  size_t small_ = 0, small_peak_ = 0, peak_ = 0, n_allocations_ = 0;
+  std::array<std::vector<void*>, kSmallBlock / kAlignment + 1> free_small_;   // by size
+  size_t kept_ = 0;                                                           // bytes in them
+  size_t small_ = 0, small_peak_ = 0, peak_ = 0, n_allocations_ = 0, n_new_ = 0;
 };
 
 }  // namespace

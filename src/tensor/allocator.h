@@ -14,6 +14,7 @@ struct AllocatorStats {
   size_t cached_bytes;     // freed by tensors, kept here
   size_t resident_bytes;   // touched by tensors so far, at most: the extent of the workspace and the peak of the small blocks
   size_t n_allocations;    // blocks handed out so far
+  size_t n_new;            // of these, ones for which tensors had no memory yet
 };
 
 /// Makes it libtorch's CPU allocator, and counting (tensor/memory_count.h) that of `meta`.  Call once, before the first tensor.

@@ -24,6 +24,21 @@ TEST(CachingAllocator, CountsWhatIsInUseAndItsPeak) {
   EXPECT_GE(allocator_stats().peak_bytes, before + (12 << 20));
 }
 
+#if !defined(__SANITIZE_ADDRESS__)
+TEST(CachingAllocator, ASmallBlockServesTheNextTensorOfItsSize) {
+  for (const int64_t size : {int64_t{100}, int64_t{65536}}) {   // the largest small one rounds up to 64 KiB
+    at::empty({size - 60}, at::kByte);
+    const AllocatorStats before = allocator_stats();
+    const at::Tensor a = at::empty({size - 50}, at::kByte);
+    EXPECT_EQ(allocator_stats().n_new, before.n_new);
+    EXPECT_EQ(allocator_stats().n_allocations, before.n_allocations + 1);
+    const at::Tensor b = at::empty({size - 50}, at::kByte);
+    EXPECT_EQ(allocator_stats().n_new, before.n_new + 1);
+    EXPECT_NE(a.const_data_ptr(), b.const_data_ptr());
+  }
+}
+#endif
+
 TEST(CachingAllocator, CountsBlocksAndNothingForViewsOfThem) {
   const size_t before = allocator_stats().n_allocations;
   const at::Tensor a = at::empty({8, 2}, at::kFloat), b = at::empty({3}, at::kFloat);
