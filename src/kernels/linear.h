@@ -2,6 +2,8 @@
 // Matrix products of linear layers, y = x W^T.  Versions: reference/linear.cpp, cpu/linear.cpp.
 //   x [T, I]   weight [O, I]   y, grad_y [T, O]; rows may be strided (a slice of columns), elements of a row are adjacent
 
+#include <vector>
+
 #include "kernels/registry.h"
 
 namespace temper {
@@ -10,6 +12,16 @@ namespace temper {
 struct LinearForward {
   static constexpr auto kName = "linear";
   using Function = Tensor(const Tensor& x, const Tensor& weight, at::ScalarType out_dtype);
+};
+
+/// Several layers of one input: y of each as of LinearForward alone.  In one call they share the threads.
+struct LinearPart {
+  Tensor weight;
+  at::ScalarType out_dtype;
+};
+struct LinearsForward {
+  static constexpr auto kName = "linears";
+  using Function = std::vector<Tensor>(const Tensor& x, const std::vector<LinearPart>& parts);
 };
 
 /// out = grad_y W, or out += grad_y W.  out [T, I], any float dtype; sums are rounded once, when they are written.
@@ -42,6 +54,7 @@ namespace reference {
 BlockLinear::Function block_linear;
 BlockLinearBackward::Function block_linear_backward;
 LinearForward::Function linear;
+LinearsForward::Function linears;
 LinearGradInput::Function linear_grad_input;
 LinearGradWeight::Function linear_grad_weight;
 }  // namespace reference

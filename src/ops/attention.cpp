@@ -63,20 +63,20 @@ void add_entries(AttentionSaved& saved, const AttentionWeights& weights, const A
 
 }  // namespace
 
-AttentionQueries attention_queries(const Tensor& u, const AttentionWeights& weights, const AttentionConfig& config, const Rotation& rotation) {
+AttentionQueries attention_queries(const Tensor& qa, const AttentionWeights& weights, const AttentionConfig& config, const Rotation& rotation) {
   AttentionQueries queries;
-  queries.qa = linear(u, weights.wq_a.value);                                                  // [T, q_lora_rank]
+  queries.qa = qa;
   RmsNormed normed = rms_norm(queries.qa, weights.q_norm.value, config.rms_norm_eps);
   queries.qr = normed.y;
   queries.qa_rstd = normed.rstd;
-  const Tensor heads = linear(queries.qr, weights.wq_b.value).view({u.size(0), config.n_heads, config.head_dim});
+  const Tensor heads = linear(queries.qr, weights.wq_b.value).view({qa.size(0), config.n_heads, config.head_dim});
   std::tie(queries.q, queries.q_rstd) = kernel<NormRope>(heads)(heads, rotation, config.rms_norm_eps);   // no weight here
   return queries;
 }
 
-AttentionWindowKeys attention_window_keys(const Tensor& u, const AttentionWeights& weights, const AttentionConfig& config, const Rotation& rotation) {
+AttentionWindowKeys attention_window_keys(const Tensor& raw, const AttentionWeights& weights, const AttentionConfig& config, const Rotation& rotation) {
   AttentionWindowKeys keys;
-  keys.raw = linear(u, weights.wkv.value);                                                     // [T, Dh]
+  keys.raw = raw;
   RmsNormed normed = rms_norm(keys.raw, weights.kv_norm.value, config.rms_norm_eps);
   keys.kv = normed.y;
   keys.rstd = normed.rstd;
@@ -108,8 +108,8 @@ AttentionForward attention(const Tensor& u, const AttentionWeights& weights, con
   AttentionSaved saved;
   saved.u = u;
 
-  const AttentionQueries queries = attention_queries(u, weights, config, rotation);            // q [T, H, Dh]
-  const AttentionWindowKeys window = attention_window_keys(u, weights, config, rotation);      // kv [T, Dh]
+  const AttentionQueries queries = attention_queries(linear(u, weights.wq_a.value), weights, config, rotation);       // q [T, H, Dh]
+  const AttentionWindowKeys window = attention_window_keys(linear(u, weights.wkv.value), weights, config, rotation);   // kv [T, Dh]
   saved.qa = queries.qa, saved.qa_rstd = queries.qa_rstd, saved.qr = queries.qr, saved.q = queries.q, saved.q_rstd = queries.q_rstd;
   saved.kv_raw = window.raw, saved.kv_rstd = window.rstd;
   saved.keys.window = window.kv;

@@ -95,12 +95,14 @@ Tensor attention_backward(const Tensor& grad_out, const AttentionWeights& weight
 struct AttentionQueries {
   Tensor qa, qa_rstd, qr, q, q_rstd;   // as in AttentionSaved
 };
-AttentionQueries attention_queries(const Tensor& u, const AttentionWeights& weights, const AttentionConfig& config, const Rotation& rotation);
+/// qa [T, q_lora_rank] = u wq_a^T
+AttentionQueries attention_queries(const Tensor& qa, const AttentionWeights& weights, const AttentionConfig& config, const Rotation& rotation);
 
 struct AttentionWindowKeys {
   Tensor raw, rstd, kv;   // kv [T, Dh]: normalised and rotated
 };
-AttentionWindowKeys attention_window_keys(const Tensor& u, const AttentionWeights& weights, const AttentionConfig& config, const Rotation& rotation);
+/// raw [T, Dh] = u wkv^T
+AttentionWindowKeys attention_window_keys(const Tensor& raw, const AttentionWeights& weights, const AttentionConfig& config, const Rotation& rotation);
 
 /// Attention over `keys`, then the inverse rotation.  o [T, H, Dh], lse [T, H].
 AttentionOutput attend(const Tensor& q, const AttentionKeys& keys, const Weight& attn_sink, const Rotation& rotation);

@@ -2,6 +2,7 @@
 
 #include <ATen/core/LegacyTypeDispatch.h>
 
+#include "kernels/linear.h"
 #include "tensor/profile.h"
 
 namespace temper {
@@ -16,13 +17,33 @@ struct CachedForward::Step {
 
 namespace {
 
-// Takes the new tokens' rows in, and pools the blocks that they complete.  -> [n_new, Dh] (undefined without any)
-Tensor new_entries(const Tensor& u, const CompressorWeights& weights, const EntryPlan& entries, const CompressorPlan& plan, double eps, CompressorCache& cache) {
-  const CompressorProjection projection = compressor_project(u, weights);
+// All products of a block's attention with its input, in one call.
+struct Projected {
+  Tensor qa, kv;   // [T, q_lora_rank], [T, Dh]
+  CompressorProjection compressor, indexer;
+};
+
+Projected project(const Tensor& u, const AttentionWeights& weights) {
+  std::vector<LinearPart> parts{{weights.wq_a.value, u.scalar_type()}, {weights.wkv.value, u.scalar_type()}};
+  const auto add = [&](const CompressorWeights& compressor) {
+    for (const Weight* weight : {&compressor.wkv, &compressor.wgate}) parts.push_back({weight->value, accumulate_dtype(u.scalar_type())});
+  };
+  if (weights.compressor) add(*weights.compressor);
+  if (weights.indexer) add(weights.indexer->compressor);
+  std::vector<Tensor> y = kernel<LinearsForward>(u)(u, parts);
+  Projected out{.qa = y[0], .kv = y[1], .compressor = {}, .indexer = {}};
+  if (weights.compressor) out.compressor = {y[2], y[3]};
+  if (weights.indexer) out.indexer = {y[4], y[5]};
+  return out;
+}
+
+// Takes the new tokens' rows in, and pools the blocks that they complete.  -> [n_new, Dh] as u (undefined without any)
+Tensor new_entries(const CompressorProjection& projection, const CompressorWeights& weights, const EntryPlan& entries, const CompressorPlan& plan, double eps,
+                   CompressorCache& cache, at::ScalarType dtype) {
   cache.values.index_copy_(0, entries.pending_rows, projection.values);
   cache.gates.index_copy_(0, entries.pending_rows, projection.gates);
   if (entries.n_new == 0) return {};
-  return compressor_entries({cache.values, cache.gates}, weights, plan.rows, plan.rotation, eps, u.scalar_type()).entries;
+  return compressor_entries({cache.values, cache.gates}, weights, plan.rows, plan.rotation, eps, dtype).entries;
 }
 
 }  // namespace
@@ -51,21 +72,22 @@ Tensor CachedForward::attention(const Tensor& u, const BlockWeights& block, Laye
   const AttentionConfig& config = block.attn_config;
   const int64_t ratio = config.compress_ratio;
   const Rotation& rotation = ratio == 0 ? step.main : step.compress;
-  const AttentionQueries queries = attention_queries(u, block.attn, config, rotation);         // q [T, H, Dh]
-  cache.window.index_copy_(0, step.plan.window_rows, attention_window_keys(u, block.attn, config, rotation).kv);
+  const Projected projected = project(u, block.attn);
+  const AttentionQueries queries = attention_queries(projected.qa, block.attn, config, rotation);   // q [T, H, Dh]
+  cache.window.index_copy_(0, step.plan.window_rows, attention_window_keys(projected.kv, block.attn, config, rotation).kv);
 
   AttentionKeys keys;
   keys.window = cache.window;
   keys.window_begin = step.plan.window_begin, keys.window_end = step.plan.window_end, keys.max_window = step.plan.max_window;
   if (ratio > 0) {
     const EntryPlan& entries = step.entries(ratio);
-    const Tensor fresh = new_entries(u, *block.attn.compressor, entries, step.compressor(ratio), config.rms_norm_eps, cache.compressor);
+    const Tensor fresh = new_entries(projected.compressor, *block.attn.compressor, entries, step.compressor(ratio), config.rms_norm_eps, cache.compressor, u.scalar_type());
     if (fresh.defined()) cache.compressor.entries.index_copy_(0, entries.rows, fresh);
     keys.entries = cache.compressor.entries;
     keys.entry_begin = entries.begin, keys.entry_end = entries.end, keys.max_entries = entries.max_entries;
     if (ratio == KvCache::kSparseRatio) {
       const IndexerConfig indexer{.n_heads = config.index_n_heads, .head_dim = config.index_head_dim, .top_k = config.index_top_k, .fp4 = options_.fp4_indexer};
-      const Tensor index_entries = new_entries(u, block.attn.indexer->compressor, entries, step.compressor(ratio), config.rms_norm_eps, cache.indexer);
+      const Tensor index_entries = new_entries(projected.indexer, block.attn.indexer->compressor, entries, step.compressor(ratio), config.rms_norm_eps, cache.indexer, u.scalar_type());
       if (index_entries.defined()) cache.indexer.entries.index_copy_(0, entries.rows, indexer_keys(index_entries, indexer));
       if (entries.max_entries > config.index_top_k) {
         const IndexerQueries index = indexer_queries(u, queries.qr, *block.attn.indexer, indexer, rotation);

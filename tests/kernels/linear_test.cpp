@@ -70,6 +70,19 @@ TEST(LinearKernel, TheFirstGradientOfNoRowsIsZero) {
     }
 }
 
+TEST(LinearKernel, LayersOfOneInputTogetherGiveWhatEachGivesAlone) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kDouble})
+    for (const int64_t T : {3, 70}) {   // thin products and packed ones
+      const Tensor x = random_tensor({T, 48}, "x", dtype);
+      const std::vector<LinearPart> parts{{random_tensor({33, 48}, "a", dtype), dtype}, {random_tensor({130, 48}, "b", dtype), accumulate_dtype(dtype)}};
+      const std::vector<Tensor> together = kernel<LinearsForward>(x)(x, parts), twin = reference::linears(x, parts);
+      for (size_t i = 0; i < parts.size(); ++i) {
+        EXPECT_TRUE(same_bits(together[i], kernel<LinearForward>(x)(x, parts[i].weight, parts[i].out_dtype)));
+        EXPECT_TRUE(close(together[i], twin[i], pick(kLinear, dtype)));
+      }
+    }
+}
+
 TEST(BlockLinearKernel, AgreesWithItsTwin) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kDouble})
     for (const int64_t groups : {1, 3}) {

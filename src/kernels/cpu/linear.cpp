@@ -22,6 +22,17 @@ Tensor linear(const Tensor& x, const Tensor& weight, at::ScalarType out_dtype) {
   return y;
 }
 
+std::vector<Tensor> linears(const Tensor& x, const std::vector<LinearPart>& parts) {
+  std::vector<Tensor> y;
+  std::vector<GemmProblem> problems;
+  for (const LinearPart& part : parts) {
+    y.push_back(at::empty({x.size(0), part.weight.size(0)}, x.options().dtype(part.out_dtype)));
+    problems.push_back(problem(matrix_view(x), transposed(matrix_view(part.weight)), x.size(1), y.back(), /*add=*/false));
+  }
+  gemm(problems);
+  return y;
+}
+
 void linear_grad_input(const Tensor& grad_y, const Tensor& weight, Tensor& out, bool add) {
   multiply(matrix_view(grad_y), matrix_view(weight), weight.size(0), out, add);
 }
@@ -58,6 +69,7 @@ Tensor block_linear_backward(const Tensor& grad_y, const Tensor& x, const Tensor
 const CpuKernel<BlockLinear, &block_linear> block_registered;
 const CpuKernel<BlockLinearBackward, &block_linear_backward> block_backward_registered;
 const CpuKernel<LinearForward, &linear> forward_registered;
+const CpuKernel<LinearsForward, &linears> linears_registered;
 const CpuKernel<LinearGradInput, &linear_grad_input> grad_input_registered;
 const CpuKernel<LinearGradWeight, &linear_grad_weight> grad_weight_registered;
 

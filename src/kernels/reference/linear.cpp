@@ -14,6 +14,12 @@ Tensor reference::linear(const Tensor& x, const Tensor& weight, at::ScalarType o
   return at::mm(to_accumulate(x), to_accumulate(weight).t()).to(out_dtype);
 }
 
+std::vector<Tensor> reference::linears(const Tensor& x, const std::vector<LinearPart>& parts) {
+  std::vector<Tensor> y;
+  for (const LinearPart& part : parts) y.push_back(linear(x, part.weight, part.out_dtype));
+  return y;
+}
+
 void reference::linear_grad_input(const Tensor& grad_y, const Tensor& weight, Tensor& out, bool add) {
   const Tensor product = at::mm(to_accumulate(grad_y), to_accumulate(weight));
   if (add)
@@ -53,6 +59,7 @@ namespace {
 const ReferenceKernel<BlockLinear> block_registered{&reference::block_linear};
 const ReferenceKernel<BlockLinearBackward> block_backward_registered{&reference::block_linear_backward};
 const ReferenceKernel<LinearForward> forward_registered{&reference::linear};
+const ReferenceKernel<LinearsForward> linears_registered{&reference::linears};
 const ReferenceKernel<LinearGradInput> grad_input_registered{&reference::linear_grad_input};
 const ReferenceKernel<LinearGradWeight> grad_weight_registered{&reference::linear_grad_weight};
 }  // namespace
