@@ -42,6 +42,7 @@ struct Orthogonalise {
 ///   m <- momentum m + grad_scale g
 ///   n <- orthogonalise(momentum m + grad_scale g)
 ///   w <- (1 - lr weight_decay) w - lr update_rms sqrt(max(rows, cols)) n
+/// REQUIRES finite g and w, m, g of one shape each.  The bits of a matrix depend neither on the others nor on the threads.
 struct MuonUpdate {
   static constexpr auto kName = "muon_update";
   using Function = void(std::span<const MuonMatrix> matrices, const MuonConstants& constants);

@@ -44,7 +44,7 @@ inline constexpr Tolerance kMoeGrad{1e-12, 1e-5, 2e-2};
 inline constexpr Tolerance kHeadGrad{1e-12, 2e-5, 6e-3};
 
 // Ten iterations of Newton-Schulz against the printed algorithm in float64, of Gaussian matrices; its own error with products rounded to bf16 is
-// 5.6e-3 to 8e-3 (PyTorch), as 2^-9 is amplified for the smallest singular values.
+// 5.8e-3 to 9.9e-3 (tools/oracle/newton_schulz_pairs.py), as 2^-9 is amplified for the smallest singular values.
 inline constexpr Tolerance kOrthogonalise{1e-11, 1e-4, 1.2e-2};
 
 // Central differences in float64 with a step of 1e-6: truncation 1e-12 and cancellation 1e-10 of values of a few hundred.

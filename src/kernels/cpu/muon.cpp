@@ -170,9 +170,8 @@ template <class Body>
 void share(int64_t n, int64_t workers, const Body& body) {
   if (shapes_only()) return;
   std::atomic<int64_t> next{0};
-  at::parallel_for(0, workers, 1, [&](int64_t first, int64_t last) {
-    for (int64_t worker = first; worker < last; ++worker)
-      for (int64_t i = next++; i < n; i = next++) body(i, worker);
+  Team::run(workers, [&](int64_t worker) {
+    for (int64_t i = next++; i < n; i = next++) body(i, worker);
   });
 }
 
