@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Errors of Muon's Newton-Schulz iterations in groups on Gram matrices, with products rounded to bfloat16: the table of
-docs/decisions/0005-newton-schulz-in-pairs.md.  Needs PyTorch only.        python tools/oracle/newton_schulz_pairs.py
+"""Muon's Newton-Schulz iterations in pairs: the constants of kFastPair and kStablePair in src/kernels/cpu/muon.cpp, and errors with products
+rounded to bfloat16, the table of docs/decisions/0005-newton-schulz-in-pairs.md.  Needs PyTorch only.    python tools/oracle/newton_schulz_pairs.py
 """
+from decimal import Decimal, getcontext
+
 import torch
 
 FAST, STABLE = (3.4445, -4.7750, 2.0315), (2.0, -1.5, 0.5)
@@ -13,6 +15,56 @@ def rounded(x):
 
 def symmetric(x):
     return torch.triu(x) + torch.triu(x, 1).T
+
+
+# Polynomials are lists of coefficients, lowest first.
+def plus(p, q, scale=1):
+    return [(p[i] if i < len(p) else 0) + scale * (q[i] if i < len(q) else 0) for i in range(max(len(p), len(q)))]
+
+
+def times(p, q):
+    out = [Decimal(0)] * (len(p) + len(q) - 1)
+    for i, a in enumerate(p):
+        for j, b in enumerate(q):
+            out[i + j] += a * b
+    return out
+
+
+def leading_root(p):
+    """The r of half the degree n whose square agrees with p down to the coefficient of degree n."""
+    n = (len(p) - 1) // 2
+    r = [Decimal(0)] * n + [p[2 * n].sqrt()]
+    for k in range(n - 1, -1, -1):
+        r[k] = (p[n + k] - times(r, r)[n + k]) / (2 * r[n])
+    return r
+
+
+def pair_scheme(coefficients, shift, raised, sign, u0=None):
+    """Two iterations as one factor of x: Q(t) = w (w + u) + v with w = b^2 + d, t = x x^T - shift I, and b, d, u, v of degree 3 at most.
+
+    With e = w + u / 2, Q is e^2 - u^2 / 4 + v: e is Q's leading root, its constant raised so that what is left has a negative coefficient of degree 6;
+    the upper coefficients of what is left are those of -u^2 / 4, the lower ones go to v.  u0 None: such that w is 0 where t is.
+    """
+    getcontext().prec = 50
+    a, b, c = (Decimal(str(k)) for k in coefficients)
+    x = [Decimal(str(shift)), Decimal(1)]
+    first = plus([a], plus(times([b], x), times([c], times(x, x))))
+    gram = times(x, times(first, first))
+    whole = times(first, plus([a], plus(times([b], gram), times([c], times(gram, gram)))))
+    e = leading_root(whole)
+    e[0] += Decimal(str(raised))
+    left = plus(whole, times(e, e), -1)
+    u3 = sign * 2 * (-left[6]).sqrt()
+    u2 = -2 * left[5] / u3
+    u1 = (-4 * left[4] - u2 * u2) / (2 * u3)
+    u = [2 * e[0] if u0 is None else Decimal(u0), u1, u2, u3]
+    v = plus(left, times(u, u), Decimal("0.25"))[:4]
+    w = plus(e, u, Decimal("-0.5"))
+    b = leading_root(w)
+    return {"shift": shift, "b": b, "d": plus(w, times(b, b), -1)[:3], "u": u, "v": v}
+
+
+FAST_PAIR, STABLE_PAIR = pair_scheme(FAST, 0.25, 0.22, -1, 0), pair_scheme(STABLE, 1, 0.09, -1)
 
 
 def exact(x):
@@ -48,6 +100,24 @@ def grouped(x, groups):
     return rounded(x + rounded(d1 + d2 + symmetric(d2 @ d1)) @ x)
 
 
+def in_pairs(x):
+    x, one = rounded(x), torch.eye(x.shape[0])
+    for scheme in [FAST_PAIR] * 4 + [STABLE_PAIR]:
+        def terms(name, t2, t3):
+            return sum(float(k) * m for k, m in zip(scheme[name], [one, t, t2, t3]))
+        t = rounded(symmetric(x @ x.T) - scheme["shift"] * one)
+        t2 = rounded(symmetric(t @ t))
+        t3 = symmetric(t @ t2)
+        b, t3 = rounded(terms("b", t2, t3)), rounded(t3)
+        square = symmetric(b @ b)
+        w, sum_ = rounded(square + terms("d", t2, t3)), rounded(square + terms("d", t2, t3) + terms("u", t2, t3))
+        if scheme is FAST_PAIR:
+            x = rounded(rounded(symmetric(w @ sum_) + rounded(terms("v", t2, t3))) @ x)
+        else:   # near 1: only what differs from it is rounded
+            x = rounded(x + rounded(symmetric(w @ sum_) + rounded(terms("v", t2, t3) - one)) @ x)
+    return x
+
+
 def matrix(p, q, singular_values):
     if singular_values is None:
         return torch.randn(p, q, dtype=torch.float64)
@@ -58,14 +128,16 @@ def matrix(p, q, singular_values):
 def main():
     index = torch.arange(1, 193).double()
     spiked = torch.cat([10 * torch.ones(4).double(), index[:188] ** -0.7])
-    print("matrix: error as printed, pairs, (3, 3, 2), (4, 4)")
+    for name, scheme in [("kFastPair", FAST_PAIR), ("kStablePair", STABLE_PAIR)]:
+        print(name, {k: v if k == "shift" else [f"{float(c):.17g}" for c in v] for k, v in scheme.items()})
+    print("matrix: error as printed, pairs of four products, of five, (3, 3, 2), (4, 4)")
     for name, p, q, values in [("Gaussian, 192 x 512", 192, 512, None), ("Gaussian, 256 x 256", 256, 256, None), ("s = 1/i, 192 x 512", 192, 512, 1 / index),
                                ("four of 10, then i^-0.7, 192 x 512", 192, 512, spiked)]:
         torch.manual_seed(p + q)
         g = matrix(p, q, values)
         g /= g.norm()
         right = exact(g)
-        results = [printed(g.float())] + [grouped(g.float(), groups) for groups in ([2] * 4, [3, 3, 2], [4, 4])]
+        results = [printed(g.float()), in_pairs(g.float())] + [grouped(g.float(), groups) for groups in ([2] * 4, [3, 3, 2], [4, 4])]
         print(f"{name}:", ", ".join(f"{((r.double() - right).norm() / right.norm()).item():.3g}" for r in results))
 
 

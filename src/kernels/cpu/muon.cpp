@@ -29,7 +29,7 @@ struct Workspace {
   int64_t rows = 0, cols = 0, p = 0;   // p = min(rows, cols)
   Element element = Element::kFloat;
   char* x = nullptr;          // [rows, cols] element
-  char* square[3] = {};       // [p, p] element
+  char* square[4] = {};       // [p, p] element
   char* sums = nullptr;       // [p, p] fp32, double for double elements
   char* next = nullptr;       // [rows, cols] element, where square[1] begins: all of it should stay in the second cache
   int64_t bytes = 0;          // of all these
@@ -43,8 +43,7 @@ struct Workspace {
     x = take(rows * cols, element_size());
     square[0] = take(p * p, element_size());
     const int64_t shared = bytes;
-    square[1] = take(p * p, element_size());
-    square[2] = take(p * p, element_size());
+    for (int i = 1; i < 4; ++i) square[i] = take(p * p, element_size());
     sums = take(p * p, sum_size());
     next = square[1];
     bytes = std::max(bytes, shared + round_up(matrix_bytes(), 64));
@@ -58,22 +57,35 @@ struct Workspace {
   MatrixView wide_view() const { return rows <= cols ? matrix_view() : transposed(matrix_view()); }   // [p, q]
 };
 
-// sums = a b in its upper triangle, for a product that is symmetric because a and b are polynomials of one matrix or transposes of each other.
+// The factor Q by which two iterations multiply x: with t = x x^T - shift I, Q = w (w + u) + v and w = b^2 + d, where b, d, u and v are polynomials
+// of t, given by their coefficients of I, t, t^2 and t^3.  tools/oracle/newton_schulz_pairs.py finds them.
+struct PairScheme {
+  double shift;
+  double b[4], d[4], u[4], v[4];
+};
+constexpr PairScheme kFastPair{.shift = 0.25,
+                               .b = {-0.13306408901418623, 4.9256252544775361, -6.3356677093750102, 2.8955111389657957},
+                               .d = {-0.59257233239367946, 0.2334144425984653, -0.90764328286951224, 0},
+                               .u = {0, -2.7041221493468841, 5.9641274522834742, -3.841329609697663},
+                               .v = {1.4619214012099335, -2.9023700782057684, 4.6985871689764833, -2.2792862883063529}};
+constexpr PairScheme kStablePair{.shift = 1,
+                                 .b = {0.55187474562918826, 0.67396115081842811, -0.2651650429449553, 0.35355339059327379},
+                                 .d = {-0.30456573486328126, -0.77634573293228948, 0.201568603515625, 0},
+                                 .u = {0.48639648437499999, 0.036602598677078886, -0.34537353515625002, -0.3},
+                                 .v = {1, -0.48421086212403924, 0.1985158603637418, -0.32938764083478145}};
+
+// s.sums = a b in its upper triangle, for a product that is symmetric because a and b are polynomials of one matrix or transposes of each other.
 void symmetric_product(const Workspace& s, const MatrixView& a, const MatrixView& b, int64_t k) {
   gemm({GemmProblem{.m = s.p, .n = s.p, .k = k, .a = a, .b = b, .c = s.sums, .c_row = s.p, .c_element = s.sums_element(), .upper = true}});
 }
+void symmetric_product(const Workspace& s, const char* a, const char* b) { symmetric_product(s, s.square_view(a), s.square_view(b), s.p); }
 
-// Of one symmetric matrix: unit I + keep base + keep2 base2 + scale sums.
-struct Terms {
-  double unit = 0, scale = 1, keep = 0;
-  const char* base = nullptr;
-  double keep2 = 0;
-  const char* base2 = nullptr;
-};
-
-void add_terms(const Workspace& s, const Terms& t, char* out) {
-  const SymmetricSum sum{.p = s.p, .sums = s.sums, .base = t.base, .base2 = t.base2, .out = out, .element = s.element, .unit = t.unit, .keep = t.keep, .keep2 = t.keep2, .scale = t.scale};
-  parallel_parts((s.p + kSymmetricBlock - 1) / kSymmetricBlock, 64, [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(symmetric_sum_rows)(sum, begin, end); });
+// Polynomials of t from s.sums and `bases`.
+void store_sums(const Workspace& s, std::initializer_list<const char*> bases, std::initializer_list<SymmetricOutput> outputs) {
+  SymmetricSums sums{.p = s.p, .sums = s.sums, .base = {}, .output = {}, .outputs = static_cast<int>(outputs.size()), .element = s.element};
+  std::copy(bases.begin(), bases.end(), sums.base);
+  std::copy(outputs.begin(), outputs.end(), sums.output);
+  parallel_parts((s.p + kSymmetricBlock - 1) / kSymmetricBlock, 64, [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(symmetric_sum_rows)(sums, begin, end); });
 }
 
 void copy_matrix(const Workspace& s, char* to, const char* from) {
@@ -89,54 +101,34 @@ void apply(const Workspace& s, bool add) {
   copy_matrix(s, s.x, s.next);
 }
 
-// out = the terms with scale (a b)
-void product(const Workspace& s, const char* a, const char* b, const Terms& terms, char* out) {
-  symmetric_product(s, s.square_view(a), s.square_view(b), s.p);
-  add_terms(s, terms, out);
-}
-// out = unit I + scale (x x^T)
-void gram(const Workspace& s, double unit, double scale, char* out) {
+// Two iterations that meet x twice, with five symmetric products in all.  Not more than two, whose polynomial would turn rounding errors of small
+// eigenvalues of x x^T into large ones (docs/decisions/0005-newton-schulz-in-pairs.md).  With `near_one` Q - I is made and added, so that only a
+// small part of the result is rounded.
+void iterate_twice(const Workspace& s, const PairScheme& q, bool near_one) {
+  const auto [t, t2, t3, b] = s.square;
   symmetric_product(s, s.wide_view(), transposed(s.wide_view()), std::max(s.rows, s.cols));
-  add_terms(s, {.unit = unit, .scale = scale}, out);
-}
-
-// Two iterations that meet x once: with A = x x^T and P = a I + b A + c A^2, the next A is P A P, and the factors of both go to x together.  Not more
-// than two, since A would drift from its x: errors of its small eigenvalues grow twelvefold in each (docs/decisions/0005-newton-schulz-in-pairs.md).
-void fast_pair(const Workspace& s) {
-  const auto [a, b, c] = kFast;
-  char *const A = s.square[0], *const P = s.square[1], *const other = s.square[2];
-  gram(s, 0, 1, A);
-  product(s, A, A, {.unit = a, .scale = c, .keep = b, .base = A}, P);
-  product(s, P, A, {}, other);
-  product(s, P, other, {}, A);                                              // of the next x
-  product(s, A, A, {.unit = a, .scale = c, .keep = b, .base = A}, other);   // its P
-  product(s, other, P, {}, A);                                              // both factors
-  apply(s, /*add=*/false);
-}
-
-// The same where A is near I, in terms of E = I - A, so that only a small part of the result is rounded: P = I + (E + E^2) / 2, and
-// the next E is E^2 (-I + 3 E + E^2 + E^3) / 4.
-void stable_pair(const Workspace& s) {
-  static_assert(kStable.a == 2.0 && kStable.b == -1.5 && kStable.c == 0.5);
-  char *const E = s.square[0], *const E2 = s.square[1], *const D1 = s.square[2];
-  gram(s, 1, -1, E);
-  product(s, E, E, {}, E2);
-  add_terms(s, {.scale = 0.5, .keep = 0.5, .base = E}, D1);                 // P - I
-  char* const rest = E;
-  product(s, E2, E, {.unit = -0.25, .scale = 0.25, .keep = 0.75, .base = E, .keep2 = 0.25, .base2 = E2}, rest);
-  char* const next_E = E2;
-  product(s, E2, rest, {}, next_E);
-  char* const D2 = E;
-  product(s, next_E, next_E, {.scale = 0.5, .keep = 0.5, .base = next_E}, D2);
-  product(s, D2, D1, {.keep = 1, .base = D1, .keep2 = 1, .base2 = D2}, D2);   // (I + D2) (I + D1) - I
-  apply(s, /*add=*/true);
+  store_sums(s, {}, {{.out = t, .unit = -q.shift, .scale = 1}});
+  symmetric_product(s, t, t);
+  store_sums(s, {}, {{.out = t2, .scale = 1}});
+  symmetric_product(s, t, t2);
+  store_sums(s, {t, t2}, {{.out = b, .unit = q.b[0], .scale = q.b[3], .keep = {q.b[1], q.b[2]}}, {.out = t3, .scale = 1, .mirrored = false}});
+  symmetric_product(s, b, b);
+  char *const w = t, *const w_u = t2, *const v = t3;
+  const double v0 = near_one ? q.v[0] - 1 : q.v[0];
+  store_sums(s, {t, t2, t3},
+             {{.out = w, .unit = q.d[0], .scale = 1, .keep = {q.d[1], q.d[2], q.d[3]}},
+              {.out = w_u, .unit = q.d[0] + q.u[0], .scale = 1, .keep = {q.d[1] + q.u[1], q.d[2] + q.u[2], q.d[3] + q.u[3]}},
+              {.out = v, .unit = v0, .keep = {q.v[1], q.v[2], q.v[3]}, .mirrored = false}});
+  symmetric_product(s, w, w_u);
+  store_sums(s, {v}, {{.out = s.square[0], .scale = 1, .keep = {1}}});
+  apply(s, /*add=*/near_one);
 }
 
 // x of norm 1 -> its orthogonal factor.
 void iterate(const Workspace& s) {
   static_assert(kFastIterations % 2 == 0 && kStableIterations % 2 == 0);
-  for (int i = 0; i < kFastIterations; i += 2) fast_pair(s);
-  for (int i = 0; i < kStableIterations; i += 2) stable_pair(s);
+  for (int i = 0; i < kFastIterations; i += 2) iterate_twice(s, kFastPair, /*near_one=*/false);
+  for (int i = 0; i < kStableIterations; i += 2) iterate_twice(s, kStablePair, /*near_one=*/true);
 }
 
 // In float64, over chunks in their order: neither overflows nor vanishes, and does not depend on the threads.

@@ -13,52 +13,71 @@ void for_elements(int64_t begin, int64_t end, const Vectors& vectors, const Sing
   for (; i < end; ++i) singles(i);
 }
 
-// One element of the result.
+// One element of an output.
 template <class X, class A>
-A entry(const SymmetricSum& a, int64_t i, int64_t j) {
-  A value = static_cast<A>(a.scale) * static_cast<const A*>(a.sums)[i * a.p + j];
-  if (a.base != nullptr) value += static_cast<A>(a.keep) * to_float(static_cast<const X*>(a.base)[i * a.p + j]);
-  if (a.base2 != nullptr) value += static_cast<A>(a.keep2) * to_float(static_cast<const X*>(a.base2)[i * a.p + j]);
-  return i == j ? value + static_cast<A>(a.unit) : value;
+A entry(const SymmetricSums& a, const SymmetricOutput& o, int64_t i, int64_t j) {
+  A value = static_cast<A>(o.scale) * static_cast<const A*>(a.sums)[i * a.p + j];
+  for (int k = 0; k < 3; ++k)
+    if (o.keep[k] != 0) value += static_cast<A>(o.keep[k]) * to_float(static_cast<const X*>(a.base[k])[i * a.p + j]);
+  return i == j ? value + static_cast<A>(o.unit) : value;
 }
 
 // The block of `rows` x `columns` at (i, j), j >= i, one element after the other.
 template <class X, class A>
-void block_by_elements(const SymmetricSum& a, int64_t i, int64_t rows, int64_t j, int64_t columns) {
-  X* out = static_cast<X*>(a.out);
+void block_by_elements(const SymmetricSums& a, int64_t i, int64_t rows, int64_t j, int64_t columns) {
   for (int64_t r = i; r < i + rows; ++r)
-    for (int64_t c = j > r ? j : r; c < j + columns; ++c) out[r * a.p + c] = out[c * a.p + r] = from_float<X>(entry<X, A>(a, r, c));
+    for (int64_t c = j > r ? j : r; c < j + columns; ++c) {
+      A values[3];   // all of them before an output replaces a base
+      for (int o = 0; o < a.outputs; ++o) values[o] = entry<X, A>(a, a.output[o], r, c);
+      for (int o = 0; o < a.outputs; ++o) {
+        X* out = static_cast<X*>(a.output[o].out);
+        out[r * a.p + c] = from_float<X>(values[o]);
+        if (a.output[o].mirrored) out[c * a.p + r] = from_float<X>(values[o]);
+      }
+    }
 }
 
-// The square block at (i, j), j >= i, of as many rows as a vector has lanes.
+// The square block at (i, j), j >= i, of an output: its rows, and its columns if it is mirrored.
 template <class X, class A>
-void block_by_vectors(const SymmetricSum& a, int64_t i, int64_t j) {
+void store_block(const SymmetricSums& a, const SymmetricOutput& o, int64_t i, int64_t j, const Vec<A>* block) {
   constexpr int L = kLanes<A>;
-  X* out = static_cast<X*>(a.out);
-  Vec<A> rows[L], columns[L];
+  X* out = static_cast<X*>(o.out);
+  Vec<A> columns[L];
 #pragma GCC unroll 16
-  for (int r = 0; r < L; ++r) {
-    rows[r] = static_cast<A>(a.scale) * load(static_cast<const A*>(a.sums) + (i + r) * a.p + j);
-    if (a.base != nullptr) rows[r] += static_cast<A>(a.keep) * load(static_cast<const X*>(a.base) + (i + r) * a.p + j);
-    if (a.base2 != nullptr) rows[r] += static_cast<A>(a.keep2) * load(static_cast<const X*>(a.base2) + (i + r) * a.p + j);
-    columns[r] = rows[r];
-  }
-  transpose_square(columns);
+  for (int r = 0; r < L; ++r) columns[r] = block[r];
+  if (i == j || o.mirrored) transpose_square(columns);
   if (i != j) {
 #pragma GCC unroll 16
-    for (int r = 0; r < L; ++r) {
-      store(out + (i + r) * a.p + j, rows[r]);
-      store(out + (j + r) * a.p + i, columns[r]);
-    }
+    for (int r = 0; r < L; ++r) store(out + (i + r) * a.p + j, block[r]);
+    if (!o.mirrored) return;
+#pragma GCC unroll 16
+    for (int r = 0; r < L; ++r) store(out + (j + r) * a.p + i, columns[r]);
     return;
   }
   typename Lanes<A>::I lane;
   for (int l = 0; l < L; ++l) lane[l] = l;
 #pragma GCC unroll 16
   for (int r = 0; r < L; ++r) {
-    const Vec<A> whole = lane < r ? columns[r] : rows[r];   // left of the diagonal its mirror image
-    store(out + (i + r) * a.p + i, lane == r ? whole + static_cast<A>(a.unit) : whole);
+    const Vec<A> whole = lane < r ? columns[r] : block[r];   // left of the diagonal its mirror image
+    store(out + (i + r) * a.p + i, lane == r ? whole + static_cast<A>(o.unit) : whole);
   }
+}
+
+// The square block at (i, j), j >= i, of as many rows as a vector has lanes.
+template <class X, class A>
+void block_by_vectors(const SymmetricSums& a, int64_t i, int64_t j) {
+  constexpr int L = kLanes<A>;
+  Vec<A> blocks[3][L];   // all of them before an output replaces a base
+  for (int o = 0; o < a.outputs; ++o)
+    for (int r = 0; r < L; ++r) blocks[o][r] = static_cast<A>(a.output[o].scale) * load(static_cast<const A*>(a.sums) + (i + r) * a.p + j);
+  for (int k = 0; k < 3; ++k) {
+    if (a.base[k] == nullptr) continue;
+    for (int r = 0; r < L; ++r) {
+      const Vec<A> base = load(static_cast<const X*>(a.base[k]) + (i + r) * a.p + j);
+      for (int o = 0; o < a.outputs; ++o) blocks[o][r] += static_cast<A>(a.output[o].keep[k]) * base;
+    }
+  }
+  for (int o = 0; o < a.outputs; ++o) store_block<X, A>(a, a.output[o], i, j, blocks[o]);
 }
 
 }  // namespace
@@ -111,7 +130,7 @@ void muon_apply(const MuonElements& a, int64_t begin, int64_t end) {
   });
 }
 
-void symmetric_sum_rows(const SymmetricSum& a, int64_t begin, int64_t end) {
+void symmetric_sum_rows(const SymmetricSums& a, int64_t begin, int64_t end) {
   with_element(a.element, [&]<class X>(X*) {
     using A = Accumulate<X>;
     constexpr int64_t L = kLanes<A>;

@@ -23,18 +23,25 @@ TEMPER_ISA_FUNCTION(muon_direction, const MuonElements& a, float scale, int64_t 
 TEMPER_ISA_FUNCTION(muon_apply, const MuonElements& a, int64_t begin, int64_t end)
 inline constexpr int64_t kMuonChunk = 16384;
 
-/// out = unit I + keep base + keep2 base2 + scale sums, symmetric: only upper triangles are read.  `out` may be one of the bases.
-struct SymmetricSum {
+/// out = unit I + scale sums + keep[0] base[0] + keep[1] base[1] + ...
+struct SymmetricOutput {
+  void* out;               // [p, p] element; may be a base
+  double unit = 0, scale = 0;
+  double keep[3] = {};     // 0 for a base that is null
+  bool mirrored = true;    // false: only the upper triangle is written
+};
+/// Sums of symmetric matrices: only upper triangles are read.
+struct SymmetricSums {
   int64_t p;
-  const void* sums;       // [p, p] fp32, double for kDouble elements
-  const void *base, *base2;   // [p, p] element, or null
-  void* out;              // [p, p] element
+  const void* sums;        // [p, p] fp32, double for kDouble elements
+  const void* base[3];     // [p, p] element, or null
+  SymmetricOutput output[3];
+  int outputs;
   Element element;
-  double unit, keep, keep2, scale;
 };
 inline constexpr int64_t kSymmetricBlock = 16;   // rows
 
-/// Block rows [begin, end) of the upper triangle, and their mirror images.
-TEMPER_ISA_FUNCTION(symmetric_sum_rows, const SymmetricSum& a, int64_t begin, int64_t end)
+/// All outputs of block rows [begin, end) of the upper triangle, and their mirror images.
+TEMPER_ISA_FUNCTION(symmetric_sum_rows, const SymmetricSums& a, int64_t begin, int64_t end)
 
 }  // namespace temper
