@@ -12,6 +12,7 @@ namespace temper {
 struct MuonMatrix {
   Tensor w, m, g;          // [rows, cols] each, fp32, contiguous
   double grad_scale = 1.0;   // multiplies the gradient as it is read
+  Tensor copy = {};          // gets the new w in its own dtype; may be undefined
 };
 
 /// What all matrices of a step share.
@@ -41,7 +42,7 @@ struct Orthogonalise {
 /// Of each matrix, in place:
 ///   m <- momentum m + grad_scale g
 ///   n <- orthogonalise(momentum m + grad_scale g)
-///   w <- (1 - lr weight_decay) w - lr update_rms sqrt(max(rows, cols)) n
+///   w <- (1 - lr weight_decay) w - lr update_rms sqrt(max(rows, cols)) n,  copy <- w
 /// REQUIRES finite g and w, m, g of one shape each.  The bits of a matrix depend neither on the others nor on the threads.
 struct MuonUpdate {
   static constexpr auto kName = "muon_update";

@@ -61,15 +61,4 @@ void adamw_step(std::span<AdamWTensorStep> tensors, const AdamWConfig& config) {
                               .epsilon = static_cast<float>(config.epsilon)});
 }
 
-void update_copies(std::span<const ComputeCopy> pairs) {
-  std::vector<kernels::cpu::Bf16Copy> fast;
-  for (const auto& [master, copy] : pairs) {
-    expect_same_shape("update_copies", {master, copy});
-    if (is_bf16_array(copy) && master.is_cpu() && master.scalar_type() == at::kFloat && master.is_contiguous())
-      fast.push_back({.from = master.const_data_ptr<float>(), .to = bf16_bits(copy), .size = master.numel()});
-    else copy.copy_(master);
-  }
-  kernels::cpu::copy_bf16(fast);
-}
-
 }  // namespace temper

@@ -46,12 +46,6 @@ struct AdamWTensorStep {
 /// Source  Loshchilov and Hutter, arXiv 1711.05101; as torch.optim.AdamW.  Numbers: tests/optim/adamw_test.cpp.
 void adamw_step(std::span<AdamWTensorStep> tensors, const AdamWConfig& config);
 
-/// copies[i] <- masters[i], rounded to the dtype of the copy.
-struct ComputeCopy {
-  Tensor master, copy;
-};
-void update_copies(std::span<const ComputeCopy> pairs);
-
 /// The plain twin: the same formula in ATen operations, any device and floating dtype.
 void adamw_step_reference(AdamWTensorStep& tensor, const AdamWConfig& config);
 

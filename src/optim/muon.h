@@ -37,8 +37,8 @@ struct MuonStep {
 /// One Muon step on each matrix, in place.
 ///   m <- momentum * m + grad_scale * g
 ///   n <- orthogonalise(grad_scale * g + momentum * m)                      (Nesterov)
-///   w <- (1 - lr * weight_decay) * w - lr * update_rms * sqrt(max(rows, cols)) * n
-/// Shapes  w, m, g: [rows, cols], fp32; one *logical* matrix each (one expert, one of w1/w3), never a fused stack.
+///   w <- (1 - lr * weight_decay) * w - lr * update_rms * sqrt(max(rows, cols)) * n,  copy <- w
+/// Shapes  w, m, g, copy: [rows, cols], fp32 (copy any, undefined for none); one *logical* matrix each (one expert, one of w1/w3), never a fused stack.
 /// Units   lr per optimizer step.
 /// Errors  Error{kInternal} if the shapes differ.  REQUIRES finite g: train/recovery.h checks it once for all.
 /// Source  V4 report, Algorithm 1; docs/deepseek_v4.md, "Optimizer".  Golden values: tests/optim/muon_test.cpp.

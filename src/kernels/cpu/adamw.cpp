@@ -52,32 +52,24 @@ void adamw_chunk(const AdamWTensor& t, const AdamWConstants& c, int64_t begin, i
   }
 }
 
-// Calls body(array, begin, end) for chunks of all arrays, on all threads.
-template <class Array, class Body>
-void for_each_chunk(std::span<const Array> arrays, const Body& body) {
+}  // namespace
+
+void adamw(std::span<const AdamWTensor> tensors, const AdamWConstants& constants) {
   struct Chunk {
-    const Array* array;
+    const AdamWTensor* tensor;
     int64_t begin, end;
   };
   std::vector<Chunk> chunks;
-  for (const Array& array : arrays)
-    for (int64_t begin = 0; begin < array.size; begin += kChunk) chunks.push_back({&array, begin, std::min(begin + kChunk, array.size)});
+  for (const AdamWTensor& tensor : tensors)
+    for (int64_t begin = 0; begin < tensor.size; begin += kChunk) chunks.push_back({&tensor, begin, std::min(begin + kChunk, tensor.size)});
   at::parallel_for(0, static_cast<int64_t>(chunks.size()), 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
-      const Chunk& chunk = chunks[static_cast<size_t>(i)];
-      body(*chunk.array, chunk.begin, chunk.end);
+      const auto& [tensor, begin, end] = chunks[static_cast<size_t>(i)];
+      adamw_chunk(*tensor, constants, begin, end);
     }
   });
 }
 
-}  // namespace
-
-void adamw(std::span<const AdamWTensor> tensors, const AdamWConstants& constants) {
-  for_each_chunk(tensors, [&](const AdamWTensor& tensor, int64_t begin, int64_t end) { adamw_chunk(tensor, constants, begin, end); });
-}
-
-void copy_bf16(std::span<const Bf16Copy> arrays) {
-  for_each_chunk(arrays, [](const Bf16Copy& array, int64_t begin, int64_t end) { copy_range(array.from, array.to, begin, end); });
-}
+void copy_bf16(const float* from, uint16_t* to, int64_t begin, int64_t end) { copy_range(from, to, begin, end); }
 
 }  // namespace temper::kernels::cpu

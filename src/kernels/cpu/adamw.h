@@ -25,13 +25,8 @@ struct AdamWConstants {
   float beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon;
 };
 
-/// to[i] = from[i] rounded as above.
-struct Bf16Copy {
-  const float* from;
-  uint16_t* to;
-  int64_t size;
-};
-void copy_bf16(std::span<const Bf16Copy> arrays);
+/// to[i] = from[i] rounded as above, for i in [begin, end).
+void copy_bf16(const float* from, uint16_t* to, int64_t begin, int64_t end);
 
 /// Updates all tensors in place.  Element-wise, so the result does not depend on the number of threads.
 /// Twin: optim/adamw.h adamw_step_reference.

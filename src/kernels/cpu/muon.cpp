@@ -10,6 +10,7 @@
 #include <numeric>
 #include <utility>
 
+#include "kernels/cpu/adamw.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/isa/muon.h"
 #include "kernels/cpu/parallel.h"
@@ -63,29 +64,40 @@ struct PairScheme {
   double shift;
   double b[4], d[4], u[4], v[4];
 };
-constexpr PairScheme kFastPair{.shift = 0.25,
-                               .b = {-0.13306408901418623, 4.9256252544775361, -6.3356677093750102, 2.8955111389657957},
-                               .d = {-0.59257233239367946, 0.2334144425984653, -0.90764328286951224, 0},
-                               .u = {0, -2.7041221493468841, 5.9641274522834742, -3.841329609697663},
-                               .v = {1.4619214012099335, -2.9023700782057684, 4.6985871689764833, -2.2792862883063529}};
+constexpr PairScheme kFastPair{.shift = 0.5,
+                               .b = {0.74760535431560016, 2.3006997383461174, -4.1640343551506636, 2.8955111389657957},
+                               .d = {-0.77259310028367256, -0.22040719883629081, -0.90764328286951224, 0},
+                               .u = {0, -0.44230772502345878, 3.0831302450102265, -3.841329609697663},
+                               .v = {0.9613812175218841, -1.0607863996270261, 3.549162805289245, -2.9770510331882178}};
 constexpr PairScheme kStablePair{.shift = 1,
                                  .b = {0.55187474562918826, 0.67396115081842811, -0.2651650429449553, 0.35355339059327379},
                                  .d = {-0.30456573486328126, -0.77634573293228948, 0.201568603515625, 0},
                                  .u = {0.48639648437499999, 0.036602598677078886, -0.34537353515625002, -0.3},
                                  .v = {1, -0.48421086212403924, 0.1985158603637418, -0.32938764083478145}};
 
-// s.sums = a b in its upper triangle, for a product that is symmetric because a and b are polynomials of one matrix or transposes of each other.
-void symmetric_product(const Workspace& s, const MatrixView& a, const MatrixView& b, int64_t k) {
-  gemm({GemmProblem{.m = s.p, .n = s.p, .k = k, .a = a, .b = b, .c = s.sums, .c_row = s.p, .c_element = s.sums_element(), .upper = true}});
+// Upper triangles of products that are symmetric because their factors are polynomials of one matrix or transposes of each other.
+void symmetric_product(const Workspace& s, const MatrixView& a, const MatrixView& b, int64_t k, char* c, Element c_element, bool add) {
+  gemm({GemmProblem{.m = s.p, .n = s.p, .k = k, .a = a, .b = b, .c = c, .c_row = s.p, .c_element = c_element, .add = add, .upper = true}});
 }
-void symmetric_product(const Workspace& s, const char* a, const char* b) { symmetric_product(s, s.square_view(a), s.square_view(b), s.p); }
+// s.sums = x x^T
+void gram(const Workspace& s) { symmetric_product(s, s.wide_view(), transposed(s.wide_view()), std::max(s.rows, s.cols), s.sums, s.sums_element(), /*add=*/false); }
+// s.sums = a b
+void square_product(const Workspace& s, const char* a, const char* b) { symmetric_product(s, s.square_view(a), s.square_view(b), s.p, s.sums, s.sums_element(), /*add=*/false); }
+// c = a b or c += a b, rounded once
+void square_product(const Workspace& s, const char* a, const char* b, char* c, bool add) { symmetric_product(s, s.square_view(a), s.square_view(b), s.p, c, s.element, add); }
 
-// Polynomials of t from s.sums and `bases`.
+// Polynomials of t from s.sums and `bases`, upper triangles.
 void store_sums(const Workspace& s, std::initializer_list<const char*> bases, std::initializer_list<SymmetricOutput> outputs) {
   SymmetricSums sums{.p = s.p, .sums = s.sums, .base = {}, .output = {}, .outputs = static_cast<int>(outputs.size()), .element = s.element};
   std::copy(bases.begin(), bases.end(), sums.base);
   std::copy(outputs.begin(), outputs.end(), sums.output);
-  parallel_parts((s.p + kSymmetricBlock - 1) / kSymmetricBlock, 64, [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(symmetric_sum_rows)(sums, begin, end); });
+  parallel_parts(s.p, 1024, [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(symmetric_sum_rows)(sums, begin, end); });
+}
+
+// The lower triangle from the upper one.
+void mirror(const Workspace& s, char* square) {
+  const SquareMatrix matrix{.data = square, .p = s.p, .element = s.element};
+  parallel_parts((s.p + kMirrorBlock - 1) / kMirrorBlock, 64, [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(mirror_rows)(matrix, begin, end); });
 }
 
 void copy_matrix(const Workspace& s, char* to, const char* from) {
@@ -101,34 +113,62 @@ void apply(const Workspace& s, bool add) {
   copy_matrix(s, s.x, s.next);
 }
 
-// Two iterations that meet x twice, with five symmetric products in all.  Not more than two, whose polynomial would turn rounding errors of small
-// eigenvalues of x x^T into large ones (docs/decisions/0005-newton-schulz-in-pairs.md).  With `near_one` Q - I is made and added, so that only a
-// small part of the result is rounded.
+// Two iterations that meet x twice, with five symmetric products in all.  Not more than two: the factor belongs to the rounded x x^T, and the more
+// iterations it holds, the more it is off for the small singular values of x beside large ones (docs/decisions/0005-newton-schulz-in-pairs.md).
+// With `near_one` Q - I is made and added, so that only a small part of the result is rounded.
 void iterate_twice(const Workspace& s, const PairScheme& q, bool near_one) {
-  const auto [t, t2, t3, b] = s.square;
-  symmetric_product(s, s.wide_view(), transposed(s.wide_view()), std::max(s.rows, s.cols));
+  const auto [t3, t, t2, b] = s.square;
+  gram(s);
   store_sums(s, {}, {{.out = t, .unit = -q.shift, .scale = 1}});
-  symmetric_product(s, t, t);
-  store_sums(s, {}, {{.out = t2, .scale = 1}});
-  symmetric_product(s, t, t2);
-  store_sums(s, {t, t2}, {{.out = b, .unit = q.b[0], .scale = q.b[3], .keep = {q.b[1], q.b[2]}}, {.out = t3, .scale = 1, .mirrored = false}});
-  symmetric_product(s, b, b);
-  char *const w = t, *const w_u = t2, *const v = t3;
-  const double v0 = near_one ? q.v[0] - 1 : q.v[0];
+  mirror(s, t);
+  square_product(s, t, t, t2, /*add=*/false);
+  mirror(s, t2);
+  square_product(s, t, t2);
+  store_sums(s, {t, t2}, {{.out = b, .unit = q.b[0], .scale = q.b[3], .keep = {q.b[1], q.b[2]}}, {.out = t3, .scale = 1}});
+  mirror(s, b);
+  square_product(s, b, b);
+  char *const v = t3, *const w = t, *const w_u = t2;
   store_sums(s, {t, t2, t3},
-             {{.out = w, .unit = q.d[0], .scale = 1, .keep = {q.d[1], q.d[2], q.d[3]}},
-              {.out = w_u, .unit = q.d[0] + q.u[0], .scale = 1, .keep = {q.d[1] + q.u[1], q.d[2] + q.u[2], q.d[3] + q.u[3]}},
-              {.out = v, .unit = v0, .keep = {q.v[1], q.v[2], q.v[3]}, .mirrored = false}});
-  symmetric_product(s, w, w_u);
-  store_sums(s, {v}, {{.out = s.square[0], .scale = 1, .keep = {1}}});
+             {{.out = v, .unit = near_one ? q.v[0] - 1 : q.v[0], .keep = {q.v[1], q.v[2], q.v[3]}},
+              {.out = w, .unit = q.d[0], .scale = 1, .keep = {q.d[1], q.d[2], q.d[3]}},
+              {.out = w_u, .unit = q.d[0] + q.u[0], .scale = 1, .keep = {q.d[1] + q.u[1], q.d[2] + q.u[2], q.d[3] + q.u[3]}}});
+  mirror(s, w);
+  mirror(s, w_u);
+  square_product(s, w, w_u, v, /*add=*/true);   // Q
+  mirror(s, v);
   apply(s, /*add=*/near_one);
 }
 
-// x of norm 1 -> its orthogonal factor.
-void iterate(const Workspace& s) {
+// One iteration as it is printed.
+void iterate_once(const Workspace& s, const Coefficients& k) {
+  char* const square = s.square[0];
+  gram(s);
+  store_sums(s, {}, {{.out = square, .scale = 1}});
+  mirror(s, square);
+  square_product(s, square, square);
+  store_sums(s, {square}, {{.out = square, .unit = k.a - 1, .scale = k.c, .keep = {k.b}}});
+  mirror(s, square);
+  apply(s, /*add=*/true);
+}
+
+// Whether all singular values of x are near 1 or below: one that two rounded iterations brought above 1.26 has grown far beyond that since.
+bool settled(const Workspace& s) {
+  if (shapes_only()) return true;
+  double squares = 0;
+  TEMPER_ISA_PICK(muon_squares)(s.x, s.element, s.rows * s.cols, squares);
+  return squares <= 1.03 * static_cast<double>(s.p) + 1;   // not so for NaN
+}
+
+// x, which `fill` writes with norm 1, -> its orthogonal factor.
+template <class Fill>
+void iterate(const Workspace& s, const Fill& fill) {
   static_assert(kFastIterations % 2 == 0 && kStableIterations % 2 == 0);
+  fill();
   for (int i = 0; i < kFastIterations; i += 2) iterate_twice(s, kFastPair, /*near_one=*/false);
   for (int i = 0; i < kStableIterations; i += 2) iterate_twice(s, kStablePair, /*near_one=*/true);
+  if (settled(s)) return;
+  fill();
+  for (int i = 0; i < kFastIterations + kStableIterations; ++i) iterate_once(s, i < kFastIterations ? kFast : kStable);
 }
 
 // In float64, over chunks in their order: neither overflows nor vanishes, and does not depend on the threads.
@@ -147,14 +187,21 @@ void update_one(const MuonMatrix& matrix, const MuonConstants& constants, const 
                         .element = s.element, .momentum = static_cast<float>(constants.momentum), .grad_scale = static_cast<float>(matrix.grad_scale),
                         .keep = static_cast<float>(1.0 - constants.lr * constants.weight_decay), .step = static_cast<float>(step)};
   const float scale = inverse_norm(elements, size);
-  parallel_parts(size, kMuonChunk, [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(muon_direction)(elements, scale, begin, end); });
-  iterate(s);
-  parallel_parts(size, kMuonChunk, [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(muon_apply)(elements, begin, end); });
+  iterate(s, [&] { parallel_parts(size, kMuonChunk, [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(muon_direction)(elements, scale, begin, end); }); });
+  uint16_t* const copy = matrix.copy.defined() ? static_cast<uint16_t*>(matrix.copy.data_ptr()) : nullptr;
+  parallel_parts(size, kMuonChunk, [&](int64_t, int64_t begin, int64_t end) {
+    constexpr int64_t kBlock = 2048;   // still in the first cache when it is copied
+    for (int64_t block = begin; block < end; block += kBlock) {
+      TEMPER_ISA_PICK(muon_apply)(elements, block, std::min(block + kBlock, end));
+      if (copy) kernels::cpu::copy_bf16(elements.w, copy, block, std::min(block + kBlock, end));
+    }
+  });
 }
 
 bool fits(const MuonMatrix& matrix, at::ScalarType dtype) {
   const auto plain = [](const Tensor& t) { return t.scalar_type() == at::kFloat && t.is_contiguous(); };
-  return dtype != at::kDouble && plain(matrix.w) && plain(matrix.m) && plain(matrix.g);
+  const bool copy_fits = !matrix.copy.defined() || (matrix.copy.scalar_type() == at::kBFloat16 && matrix.copy.is_contiguous());
+  return copy_fits && dtype != at::kDouble && plain(matrix.w) && plain(matrix.m) && plain(matrix.g);
 }
 
 // Calls body(i, worker) for i < n on `workers` threads, whichever is free: no result depends on which.
@@ -199,8 +246,7 @@ Tensor orthogonalise(const Tensor& g, at::ScalarType dtype) {
   const Tensor scratch = kernel_scratch(workers * bytes);
   share(n, workers, [&](int64_t i, int64_t worker) {
     const Workspace s = workspace(static_cast<char*>(scratch.data_ptr()) + worker * bytes);
-    std::memcpy(s.x, static_cast<const char*>(x.const_data_ptr()) + i * size, static_cast<size_t>(size));
-    iterate(s);
+    iterate(s, [&] { std::memcpy(s.x, static_cast<const char*>(x.const_data_ptr()) + i * size, static_cast<size_t>(size)); });
     std::memcpy(static_cast<char*>(out.data_ptr()) + i * size, s.x, static_cast<size_t>(size));
   });
   return out.to(g.scalar_type());

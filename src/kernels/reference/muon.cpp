@@ -36,7 +36,7 @@ void update_batch(std::span<const MuonMatrix> matrices, const MuonConstants& con
   const auto [p, q] = std::minmax({matrices[0].w.size(0), matrices[0].w.size(1)});
   Tensor direction = at::empty({static_cast<int64_t>(matrices.size()), p, q}, matrices[0].w.options());
   for (size_t i = 0; i < matrices.size(); ++i) {
-    const auto& [w, m, g, grad_scale] = matrices[i];
+    const auto& [w, m, g, grad_scale, copy] = matrices[i];
     m.mul_(constants.momentum).add_(g, grad_scale);
     direction[static_cast<int64_t>(i)].copy_(wide(m)).mul_(constants.momentum).add_(wide(g), grad_scale);
   }
@@ -46,6 +46,7 @@ void update_batch(std::span<const MuonMatrix> matrices, const MuonConstants& con
     const Tensor& w = matrices[i].w;
     w.mul_(1.0 - constants.lr * constants.weight_decay);
     wide(w).add_(n[static_cast<int64_t>(i)], -size);
+    if (matrices[i].copy.defined()) matrices[i].copy.copy_(w);
   }
 }
 

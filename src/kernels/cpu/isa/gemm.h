@@ -20,7 +20,7 @@ struct GemmProblem {
   int64_t c_row = 0;
   Element c_element = Element::kFloat;
   bool add = false;
-  bool upper = false;     // of a square c only elements (i, j >= i) are wanted; others are left alone or overwritten.  c holds sums (not bf16).
+  bool upper = false;     // of a square c only elements (i, j >= i) are wanted; others are left alone or overwritten
 };
 
 /// How one problem is cut; depends on the instruction set and the operands, never on the number of threads.

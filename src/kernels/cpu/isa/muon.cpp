@@ -13,71 +13,68 @@ void for_elements(int64_t begin, int64_t end, const Vectors& vectors, const Sing
   for (; i < end; ++i) singles(i);
 }
 
-// One element of an output.
+// Element (i, j) of an output.
 template <class X, class A>
 A entry(const SymmetricSums& a, const SymmetricOutput& o, int64_t i, int64_t j) {
-  A value = static_cast<A>(o.scale) * static_cast<const A*>(a.sums)[i * a.p + j];
+  const int64_t at = i * a.p + j;
+  A value = (i == j ? static_cast<A>(o.unit) : A{}) + static_cast<A>(o.scale) * static_cast<const A*>(a.sums)[at];
   for (int k = 0; k < 3; ++k)
-    if (o.keep[k] != 0) value += static_cast<A>(o.keep[k]) * to_float(static_cast<const X*>(a.base[k])[i * a.p + j]);
-  return i == j ? value + static_cast<A>(o.unit) : value;
+    if (a.base[k] != nullptr) value += static_cast<A>(o.keep[k]) * to_float(static_cast<const X*>(a.base[k])[at]);
+  return value;
 }
 
-// The block of `rows` x `columns` at (i, j), j >= i, one element after the other.
-template <class X, class A>
-void block_by_elements(const SymmetricSums& a, int64_t i, int64_t rows, int64_t j, int64_t columns) {
-  for (int64_t r = i; r < i + rows; ++r)
-    for (int64_t c = j > r ? j : r; c < j + columns; ++c) {
-      A values[3];   // all of them before an output replaces a base
-      for (int o = 0; o < a.outputs; ++o) values[o] = entry<X, A>(a, a.output[o], r, c);
-      for (int o = 0; o < a.outputs; ++o) {
-        X* out = static_cast<X*>(a.output[o].out);
-        out[r * a.p + c] = from_float<X>(values[o]);
-        if (a.output[o].mirrored) out[c * a.p + r] = from_float<X>(values[o]);
-      }
-    }
-}
-
-// The square block at (i, j), j >= i, of an output: its rows, and its columns if it is mirrored.
-template <class X, class A>
-void store_block(const SymmetricSums& a, const SymmetricOutput& o, int64_t i, int64_t j, const Vec<A>* block) {
+// Row i of all outputs, from the vector with the diagonal on.  All values of a place before an output replaces a base.
+template <class X, class A, int kOutputs>
+void sum_row(const SymmetricSums& a, int64_t i) {
   constexpr int L = kLanes<A>;
-  X* out = static_cast<X*>(o.out);
-  Vec<A> columns[L];
-#pragma GCC unroll 16
-  for (int r = 0; r < L; ++r) columns[r] = block[r];
-  if (i == j || o.mirrored) transpose_square(columns);
-  if (i != j) {
-#pragma GCC unroll 16
-    for (int r = 0; r < L; ++r) store(out + (i + r) * a.p + j, block[r]);
-    if (!o.mirrored) return;
-#pragma GCC unroll 16
-    for (int r = 0; r < L; ++r) store(out + (j + r) * a.p + i, columns[r]);
-    return;
-  }
   typename Lanes<A>::I lane;
   for (int l = 0; l < L; ++l) lane[l] = l;
-#pragma GCC unroll 16
-  for (int r = 0; r < L; ++r) {
-    const Vec<A> whole = lane < r ? columns[r] : block[r];   // left of the diagonal its mirror image
-    store(out + (i + r) * a.p + i, lane == r ? whole + static_cast<A>(o.unit) : whole);
+  int64_t j = i / L * L;
+  for (; j + L <= a.p; j += L) {
+    const int64_t at = i * a.p + j;
+    const Vec<A> sums = load(static_cast<const A*>(a.sums) + at);
+    Vec<A> values[kOutputs];
+    for (int o = 0; o < kOutputs; ++o) values[o] = static_cast<A>(a.output[o].scale) * sums;
+    for (int k = 0; k < 3 && a.base[k] != nullptr; ++k) {
+      const Vec<A> base = load(static_cast<const X*>(a.base[k]) + at);
+      for (int o = 0; o < kOutputs; ++o) values[o] += static_cast<A>(a.output[o].keep[k]) * base;
+    }
+    for (int o = 0; o < kOutputs; ++o) {
+      if (j <= i) values[o] = lane == static_cast<decltype(+lane[0])>(i - j) ? values[o] + static_cast<A>(a.output[o].unit) : values[o];
+      store(static_cast<X*>(a.output[o].out) + at, values[o]);
+    }
+  }
+  for (; j < a.p; ++j) {
+    A values[kOutputs];
+    for (int o = 0; o < kOutputs; ++o) values[o] = entry<X, A>(a, a.output[o], i, j);
+    for (int o = 0; o < kOutputs; ++o) static_cast<X*>(a.output[o].out)[i * a.p + j] = from_float<X>(values[o]);
   }
 }
 
-// The square block at (i, j), j >= i, of as many rows as a vector has lanes.
-template <class X, class A>
-void block_by_vectors(const SymmetricSums& a, int64_t i, int64_t j) {
-  constexpr int L = kLanes<A>;
-  Vec<A> blocks[3][L];   // all of them before an output replaces a base
-  for (int o = 0; o < a.outputs; ++o)
-    for (int r = 0; r < L; ++r) blocks[o][r] = static_cast<A>(a.output[o].scale) * load(static_cast<const A*>(a.sums) + (i + r) * a.p + j);
-  for (int k = 0; k < 3; ++k) {
-    if (a.base[k] == nullptr) continue;
-    for (int r = 0; r < L; ++r) {
-      const Vec<A> base = load(static_cast<const X*>(a.base[k]) + (i + r) * a.p + j);
-      for (int o = 0; o < a.outputs; ++o) blocks[o][r] += static_cast<A>(a.output[o].keep[k]) * base;
+// The square block at (i, j), j >= i, and its mirror image.
+template <class X>
+void mirror_block(X* x, int64_t p, int64_t i, int64_t j) {
+  if constexpr (sizeof(X) == 2) {
+    // A vector holds rows r and r + N / 2 of the N of a block.
+    typedef uint16_t Rows __attribute__((vector_size(TEMPER_ISA_BYTES)));
+    constexpr int N = kLanes<float>, H = N / 2, kHalf = TEMPER_ISA_BYTES / 2;
+    Rows rows[H];
+    for (int r = 0; r < H; ++r) {
+      __builtin_memcpy(&rows[r], x + (i + r) * p + j, kHalf);
+      __builtin_memcpy(reinterpret_cast<char*>(&rows[r]) + kHalf, x + (i + r + H) * p + j, kHalf);
     }
+    transpose_halves(rows);
+    for (int r = 0; r < H; ++r) {
+      __builtin_memcpy(x + (j + r) * p + i, &rows[r], kHalf);
+      __builtin_memcpy(x + (j + r + H) * p + i, reinterpret_cast<char*>(&rows[r]) + kHalf, kHalf);
+    }
+  } else {
+    constexpr int N = kLanes<X>;
+    Vec<X> rows[N];
+    for (int r = 0; r < N; ++r) rows[r] = load(x + (i + r) * p + j);
+    transpose_square(rows);
+    for (int r = 0; r < N; ++r) store(x + (j + r) * p + i, rows[r]);
   }
-  for (int o = 0; o < a.outputs; ++o) store_block<X, A>(a, a.output[o], i, j, blocks[o]);
 }
 
 }  // namespace
@@ -130,16 +127,51 @@ void muon_apply(const MuonElements& a, int64_t begin, int64_t end) {
   });
 }
 
+void muon_squares(const void* x, Element element, int64_t n, double& sum) {
+  sum = 0;
+  with_element(element, [&]<class X>(X*) {
+    using A = Accumulate<X>;
+    constexpr int64_t kPart = 4096;   // of so many, all near 1 or below, fp32 sums are good enough for a bound
+    const X* elements = static_cast<const X*>(x);
+    for (int64_t begin = 0; begin < n; begin += kPart) {
+      const int64_t end = begin + kPart < n ? begin + kPart : n;
+      Vec<A> sums{};
+      int64_t i = begin;
+      for (; i + kLanes<A> <= end; i += kLanes<A>) {
+        const Vec<A> v = load(elements + i);
+        sums += v * v;
+      }
+      sum += sum_lanes<A>(sums);
+      for (; i < end; ++i) sum += to_float(elements[i]) * to_float(elements[i]);
+    }
+  });
+}
+
 void symmetric_sum_rows(const SymmetricSums& a, int64_t begin, int64_t end) {
   with_element(a.element, [&]<class X>(X*) {
     using A = Accumulate<X>;
-    constexpr int64_t L = kLanes<A>;
-    static_assert(kSymmetricBlock % L == 0);
-    for (int64_t i = begin * kSymmetricBlock; i < end * kSymmetricBlock && i < a.p; i += L) {
-      if (i + L > a.p) return block_by_elements<X, A>(a, i, a.p - i, i, a.p - i);
-      int64_t j = i;
-      for (; j + L <= a.p; j += L) block_by_vectors<X, A>(a, i, j);
-      block_by_elements<X, A>(a, i, L, j, a.p - j);
+    for (int64_t i = begin; i < end; ++i) {
+      if (a.outputs == 1) sum_row<X, A, 1>(a, i);
+      if (a.outputs == 2) sum_row<X, A, 2>(a, i);
+      if (a.outputs == 3) sum_row<X, A, 3>(a, i);
+    }
+  });
+}
+
+void mirror_rows(const SquareMatrix& a, int64_t begin, int64_t end) {
+  with_element(a.element, [&]<class X>(X*) {
+    constexpr int64_t N = kLanes<Accumulate<X>>;
+    static_assert(kMirrorBlock % N == 0);
+    X* x = static_cast<X*>(a.data);
+    const auto by_elements = [&](int64_t r, int64_t first, int64_t after) {
+      for (int64_t c = first; c < after; ++c) x[c * a.p + r] = x[r * a.p + c];
+    };
+    for (int64_t i = begin * kMirrorBlock; i < end * kMirrorBlock && i < a.p; i += N) {
+      const int64_t rows = a.p - i < N ? a.p - i : N;
+      for (int64_t r = i; r < i + rows; ++r) by_elements(r, r + 1, i + rows);
+      int64_t j = i + rows;
+      for (; j + N <= a.p; j += N) mirror_block(x, a.p, i, j);
+      for (int64_t r = i; r < i + rows; ++r) by_elements(r, j, a.p);
     }
   });
 }

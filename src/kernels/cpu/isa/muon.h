@@ -22,15 +22,16 @@ TEMPER_ISA_FUNCTION(muon_momentum, const MuonElements& a, double* squares, int64
 TEMPER_ISA_FUNCTION(muon_direction, const MuonElements& a, float scale, int64_t begin, int64_t end)
 TEMPER_ISA_FUNCTION(muon_apply, const MuonElements& a, int64_t begin, int64_t end)
 inline constexpr int64_t kMuonChunk = 16384;
+/// x [n] of `element`
+TEMPER_ISA_FUNCTION(muon_squares, const void* x, Element element, int64_t n, double& sum)
 
 /// out = unit I + scale sums + keep[0] base[0] + keep[1] base[1] + ...
 struct SymmetricOutput {
   void* out;               // [p, p] element; may be a base
   double unit = 0, scale = 0;
   double keep[3] = {};     // 0 for a base that is null
-  bool mirrored = true;    // false: only the upper triangle is written
 };
-/// Sums of symmetric matrices: only upper triangles are read.
+/// Sums of symmetric matrices of which only the upper triangles count: elements of the lower ones are left alone or overwritten.
 struct SymmetricSums {
   int64_t p;
   const void* sums;        // [p, p] fp32, double for kDouble elements
@@ -39,9 +40,17 @@ struct SymmetricSums {
   int outputs;
   Element element;
 };
-inline constexpr int64_t kSymmetricBlock = 16;   // rows
-
-/// All outputs of block rows [begin, end) of the upper triangle, and their mirror images.
+/// All outputs of rows [begin, end).
 TEMPER_ISA_FUNCTION(symmetric_sum_rows, const SymmetricSums& a, int64_t begin, int64_t end)
+
+/// A square matrix.
+struct SquareMatrix {
+  void* data;              // [p, p] element
+  int64_t p;
+  Element element;
+};
+inline constexpr int64_t kMirrorBlock = 16;   // rows
+/// Block rows [begin, end) of the upper triangle to the lower one.
+TEMPER_ISA_FUNCTION(mirror_rows, const SquareMatrix& a, int64_t begin, int64_t end)
 
 }  // namespace temper

@@ -11,7 +11,7 @@ inline int64_t steps_of(int64_t k, Pair*) { return (k + 1) / 2; }
 template <class S>
 inline int64_t steps_of(int64_t k, S*) { return k; }
 
-// Exchanges the blocks of `Size` lanes that lie off the diagonal of the vectors a and b (rows i and i + Size of a square).
+// Exchanges the blocks of `Size` lanes that lie off the diagonal of the vectors a and b (rows i and i + Size of a square, or of two beside each other).
 template <int Size, class V, int... Lane>
 inline void exchange_blocks(V& a, V& b, std::integer_sequence<int, Lane...>) {
   constexpr int L = sizeof...(Lane);
@@ -19,10 +19,11 @@ inline void exchange_blocks(V& a, V& b, std::integer_sequence<int, Lane...>) {
   b = __builtin_shufflevector(a, b, ((Lane & Size) ? L + Lane : Lane + Size)...);
   a = upper;
 }
-template <int Size, class V, int L>
-inline void exchange_all(V (&rows)[L]) {
+template <int Size, class V, int N>
+inline void exchange_all(V (&rows)[N]) {
+  constexpr int L = sizeof(V) / sizeof(rows[0][0]);
 #pragma GCC unroll 16
-  for (int i = 0; i < L; ++i)
+  for (int i = 0; i < N; ++i)
     if (!(i & Size)) exchange_blocks<Size>(rows[i], rows[i + Size], std::make_integer_sequence<int, L>{});
 }
 
@@ -33,6 +34,23 @@ inline void transpose_square(V (&rows)[L]) {
   if constexpr (L >= 4) exchange_all<2>(rows);
   if constexpr (L >= 8) exchange_all<4>(rows);
   if constexpr (L >= 16) exchange_all<8>(rows);
+}
+
+// v with its second and third quarter exchanged.
+template <class V, int... Lane>
+inline V exchange_quarters(V v, std::integer_sequence<int, Lane...>) {
+  constexpr int Q = sizeof...(Lane) / 4;
+  return __builtin_shufflevector(v, v, (Lane / Q == 1 ? Lane + Q : Lane / Q == 2 ? Lane - Q : Lane)...);
+}
+
+/// Transposes a square of 2 H rows of 2 H lanes, given as H vectors with rows r and r + H one after the other.
+template <class V, int H>
+inline void transpose_halves(V (&rows)[H]) {
+  if constexpr (H >= 2) exchange_all<1>(rows);
+  if constexpr (H >= 4) exchange_all<2>(rows);
+  if constexpr (H >= 8) exchange_all<4>(rows);
+#pragma GCC unroll 8
+  for (int r = 0; r < H; ++r) rows[r] = exchange_quarters(rows[r], std::make_integer_sequence<int, 4 * H>{});
 }
 
 // Steps [step, step + lanes) of a row as one vector, and how such a vector is stored.
