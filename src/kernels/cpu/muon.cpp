@@ -32,7 +32,7 @@ struct Workspace {
   char* x = nullptr;          // [rows, cols] element
   char* square[4] = {};       // [p, p] element
   char* sums = nullptr;       // [p, p] fp32, double for double elements
-  char* next = nullptr;       // [rows, cols] element, where square[1] begins: all of it should stay in the second cache
+  char* next = nullptr;       // [rows, cols] element
   int64_t bytes = 0;          // of all these
 
   // Places of a matrix of this size from `memory` on; null only counts (`bytes`).
@@ -42,12 +42,9 @@ struct Workspace {
       return memory == nullptr ? nullptr : memory + begin;
     };
     x = take(rows * cols, element_size());
-    square[0] = take(p * p, element_size());
-    const int64_t shared = bytes;
-    for (int i = 1; i < 4; ++i) square[i] = take(p * p, element_size());
+    next = take(rows * cols, element_size());
+    for (char*& place : square) place = take(p * p, element_size());
     sums = take(p * p, sum_size());
-    next = square[1];
-    bytes = std::max(bytes, shared + round_up(matrix_bytes(), 64));
   }
   int64_t element_size() const { return element == Element::kDouble ? 8 : element == Element::kFloat ? 4 : 2; }
   int64_t matrix_bytes() const { return rows * cols * element_size(); }
@@ -100,23 +97,19 @@ void mirror(const Workspace& s, char* square) {
   parallel_parts((s.p + kMirrorBlock - 1) / kMirrorBlock, 64, [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(mirror_rows)(matrix, begin, end); });
 }
 
-void copy_matrix(const Workspace& s, char* to, const char* from) {
-  if (!shapes_only()) std::memcpy(to, from, static_cast<size_t>(s.matrix_bytes()));
-}
-
-// x = square[0] x (x square[0] for a tall matrix), or x += ...; overwrites the rest of the workspace.
-void apply(const Workspace& s, bool add) {
+// x = square[0] x (x square[0] for a tall matrix), or x += ...
+void apply(Workspace& s, bool add) {
   const MatrixView x = s.matrix_view(), factor = s.square_view(s.square[0]);
   const bool wide = s.rows <= s.cols;
-  if (add) copy_matrix(s, s.next, s.x);
+  if (add && !shapes_only()) std::memcpy(s.next, s.x, static_cast<size_t>(s.matrix_bytes()));
   gemm({GemmProblem{.m = s.rows, .n = s.cols, .k = s.p, .a = wide ? factor : x, .b = wide ? x : factor, .c = s.next, .c_row = s.cols, .c_element = s.element, .add = add}});
-  copy_matrix(s, s.x, s.next);
+  std::swap(s.x, s.next);
 }
 
 // Two iterations that meet x twice, with five symmetric products in all.  Not more than two: the factor belongs to the rounded x x^T, and the more
 // iterations it holds, the more it is off for the small singular values of x beside large ones (docs/decisions/0005-newton-schulz-in-pairs.md).
 // With `near_one` Q - I is made and added, so that only a small part of the result is rounded.
-void iterate_twice(const Workspace& s, const PairScheme& q, bool near_one) {
+void iterate_twice(Workspace& s, const PairScheme& q, bool near_one) {
   const auto [t3, t, t2, b] = s.square;
   gram(s);
   store_sums(s, {}, {{.out = t, .unit = -q.shift, .scale = 1}});
@@ -140,7 +133,7 @@ void iterate_twice(const Workspace& s, const PairScheme& q, bool near_one) {
 }
 
 // One iteration as it is printed.
-void iterate_once(const Workspace& s, const Coefficients& k) {
+void iterate_once(Workspace& s, const Coefficients& k) {
   char* const square = s.square[0];
   gram(s);
   store_sums(s, {}, {{.out = square, .scale = 1}});
@@ -161,7 +154,7 @@ bool settled(const Workspace& s) {
 
 // x, which `fill` writes with norm 1, -> its orthogonal factor.
 template <class Fill>
-void iterate(const Workspace& s, const Fill& fill) {
+void iterate(Workspace& s, const Fill& fill) {
   static_assert(kFastIterations % 2 == 0 && kStableIterations % 2 == 0);
   fill();
   for (int i = 0; i < kFastIterations; i += 2) iterate_twice(s, kFastPair, /*near_one=*/false);
@@ -180,14 +173,18 @@ float inverse_norm(const MuonElements& elements, int64_t size) {
   return static_cast<float>(1.0 / std::max(std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0)), kSmallestNorm));
 }
 
-void update_one(const MuonMatrix& matrix, const MuonConstants& constants, const Workspace& s) {
+void update_one(const MuonMatrix& matrix, const MuonConstants& constants, Workspace s) {
   const int64_t size = s.rows * s.cols;
   const double step = constants.lr * constants.update_rms * std::sqrt(static_cast<double>(std::max(s.rows, s.cols)));
-  const MuonElements elements{.w = static_cast<float*>(matrix.w.data_ptr()), .m = static_cast<float*>(matrix.m.data_ptr()), .g = static_cast<const float*>(matrix.g.const_data_ptr()), .x = s.x,
+  MuonElements elements{.w = static_cast<float*>(matrix.w.data_ptr()), .m = static_cast<float*>(matrix.m.data_ptr()), .g = static_cast<const float*>(matrix.g.const_data_ptr()), .x = s.x,
                         .element = s.element, .momentum = static_cast<float>(constants.momentum), .grad_scale = static_cast<float>(matrix.grad_scale),
                         .keep = static_cast<float>(1.0 - constants.lr * constants.weight_decay), .step = static_cast<float>(step)};
   const float scale = inverse_norm(elements, size);
-  iterate(s, [&] { parallel_parts(size, kMuonChunk, [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(muon_direction)(elements, scale, begin, end); }); });
+  iterate(s, [&] {
+    elements.x = s.x;
+    parallel_parts(size, kMuonChunk, [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(muon_direction)(elements, scale, begin, end); });
+  });
+  elements.x = s.x;
   uint16_t* const copy = matrix.copy.defined() ? static_cast<uint16_t*>(matrix.copy.data_ptr()) : nullptr;
   parallel_parts(size, kMuonChunk, [&](int64_t, int64_t begin, int64_t end) {
     constexpr int64_t kBlock = 2048;   // still in the first cache when it is copied
@@ -245,7 +242,7 @@ Tensor orthogonalise(const Tensor& g, at::ScalarType dtype) {
   const int64_t bytes = workspace(nullptr).bytes, size = static_cast<int64_t>(x.nbytes()) / std::max<int64_t>(n, 1);
   const Tensor scratch = kernel_scratch(workers * bytes);
   share(n, workers, [&](int64_t i, int64_t worker) {
-    const Workspace s = workspace(static_cast<char*>(scratch.data_ptr()) + worker * bytes);
+    Workspace s = workspace(static_cast<char*>(scratch.data_ptr()) + worker * bytes);
     iterate(s, [&] { std::memcpy(s.x, static_cast<const char*>(x.const_data_ptr()) + i * size, static_cast<size_t>(size)); });
     std::memcpy(static_cast<char*>(out.data_ptr()) + i * size, s.x, static_cast<size_t>(size));
   });
