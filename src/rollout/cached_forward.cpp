@@ -3,6 +3,7 @@
 #include <ATen/core/LegacyTypeDispatch.h>
 
 #include "kernels/linear.h"
+#include "kernels/put_rows.h"
 #include "tensor/profile.h"
 
 namespace temper {
@@ -40,8 +41,8 @@ Projected project(const Tensor& u, const AttentionWeights& weights) {
 // Takes the new tokens' rows in, and pools the blocks that they complete.  -> [n_new, Dh] as u (undefined without any)
 Tensor new_entries(const CompressorProjection& projection, const CompressorWeights& weights, const EntryPlan& entries, const CompressorPlan& plan, double eps,
                    CompressorCache& cache, at::ScalarType dtype) {
-  cache.values.index_copy_(0, entries.pending_rows, projection.values);
-  cache.gates.index_copy_(0, entries.pending_rows, projection.gates);
+  put_rows(cache.values, entries.pending_rows, projection.values);
+  put_rows(cache.gates, entries.pending_rows, projection.gates);
   if (entries.n_new == 0) return {};
   return compressor_entries({cache.values, cache.gates}, weights, plan.rows, plan.rotation, eps, dtype).entries;
 }
@@ -74,7 +75,7 @@ Tensor CachedForward::attention(const Tensor& u, const BlockWeights& block, Laye
   const Rotation& rotation = ratio == 0 ? step.main : step.compress;
   const Projected projected = project(u, block.attn);
   const AttentionQueries queries = attention_queries(projected.qa, block.attn, config, rotation);   // q [T, H, Dh]
-  cache.window.index_copy_(0, step.plan.window_rows, attention_window_keys(projected.kv, block.attn, config, rotation).kv);
+  put_rows(cache.window, step.plan.window_rows, attention_window_keys(projected.kv, block.attn, config, rotation).kv);
 
   AttentionKeys keys;
   keys.window = cache.window;
@@ -82,13 +83,13 @@ Tensor CachedForward::attention(const Tensor& u, const BlockWeights& block, Laye
   if (ratio > 0) {
     const EntryPlan& entries = step.entries(ratio);
     const Tensor fresh = new_entries(projected.compressor, *block.attn.compressor, entries, step.compressor(ratio), config.rms_norm_eps, cache.compressor, u.scalar_type());
-    if (fresh.defined()) cache.compressor.entries.index_copy_(0, entries.rows, fresh);
+    if (fresh.defined()) put_rows(cache.compressor.entries, entries.rows, fresh);
     keys.entries = cache.compressor.entries;
     keys.entry_begin = entries.begin, keys.entry_end = entries.end, keys.max_entries = entries.max_entries;
     if (ratio == KvCache::kSparseRatio) {
       const IndexerConfig indexer{.n_heads = config.index_n_heads, .head_dim = config.index_head_dim, .top_k = config.index_top_k, .fp4 = options_.fp4_indexer};
       const Tensor index_entries = new_entries(projected.indexer, block.attn.indexer->compressor, entries, step.compressor(ratio), config.rms_norm_eps, cache.indexer, u.scalar_type());
-      if (index_entries.defined()) cache.indexer.entries.index_copy_(0, entries.rows, indexer_keys(index_entries, indexer));
+      if (index_entries.defined()) put_rows(cache.indexer.entries, entries.rows, indexer_keys(index_entries, indexer));
       if (entries.max_entries > config.index_top_k) {
         const IndexerQueries index = indexer_queries(u, queries.qr, *block.attn.indexer, indexer, rotation);
         keys.selected = kernel<IndexerSelect>(u)({.q = index.q, .keys = cache.indexer.entries, .weights = index.weights, .entry_begin = entries.begin,
