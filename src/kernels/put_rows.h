@@ -8,6 +8,7 @@ namespace temper {
 
 /// into[rows[i]] = x[i]
 ///   into [N, ...], rows [n] int64 in [0, N), all different, x [n, ...] in into's dtype
+/// Errors  c10::Error for a row outside or other shapes.
 struct PutRows {
   static constexpr auto kName = "put_rows";
   using Function = void(const Tensor& into, const Tensor& rows, const Tensor& x);

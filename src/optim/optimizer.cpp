@@ -93,7 +93,8 @@ void Optimizer::muon_all(double lr, const GradientNorms& norms) {
   std::vector<MuonMatrix> matrices;
   for (const auto& [slot, first_row, n_rows] : muon_matrices_) {
     const Slot& s = slots_[slot];
-    matrices.push_back({.w = s.w.narrow(0, first_row, n_rows), .m = s.m.narrow(0, first_row, n_rows), .g = s.g.narrow(0, first_row, n_rows), .grad_scale = clip(s, norms), .copy = s.copy.defined() ? s.copy.narrow(0, first_row, n_rows) : Tensor()});
+    matrices.push_back({.w = s.w.narrow(0, first_row, n_rows), .m = s.m.narrow(0, first_row, n_rows), .g = s.g.narrow(0, first_row, n_rows),
+                        .grad_scale = clip(s, norms), .copy = s.copy.defined() ? s.copy.narrow(0, first_row, n_rows) : Tensor()});
   }
   muon_step(matrices, {.lr = lr, .dtype = muon_dtype_}, config_.muon);
 }

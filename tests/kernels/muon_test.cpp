@@ -38,12 +38,23 @@ TEST(OrthogonaliseKernel, ConvergesWhereRoundingErrorsAddUp) {
   const Tensor small = random_tensor({n, 1, 1}, "size", at::kDouble).abs_().mul_(0.02);
   const Tensor first = row + small * rest, second = row - small * rest;
   const Tensor g = at::cat({first, -first, -second, second}, 1);
+  // g g^T has the two eigenvalues other than 0 of [[2 f f, 2 f s], [2 f s, 2 s s]], f = first and s = second; the norm is the sum of their roots.
+  const auto dot = [](const Tensor& a, const Tensor& b) { return (a * b).sum(at::IntArrayRef({1, 2})); };
+  const Tensor ff = dot(first, first), fs = dot(first, second), ss = dot(second, second);
+  const Tensor trace = 2 * (ff + ss), root = 2 * (ff * ss - fs * fs).clamp_min(0).sqrt();
+  const Tensor two = root > 0.004 * trace;   // the second singular value is large enough to reach 1
+  const Tensor nuclear_norm = (trace + 2 * root).sqrt();
   for (const Isa isa : available_isas()) {
     const ForceIsa force(isa);
     SCOPED_TRACE(isa_name(isa));
-    const Tensor squares = kernel<Orthogonalise>(g)(g, at::kBFloat16).square_().sum(at::IntArrayRef({1, 2}));
+    const Tensor result = kernel<Orthogonalise>(g)(g, at::kBFloat16);
+    const Tensor along = (result * g).sum(at::IntArrayRef({1, 2})) / nuclear_norm;   // 1 for U V^T
+    EXPECT_LT(along.max().item<double>(), 1.05);
+    EXPECT_GT(along.min().item<double>(), 0.95);
+    const Tensor squares = result.square().sum(at::IntArrayRef({1, 2}));
     EXPECT_LT(squares.max().item<double>(), 4.1);
     EXPECT_GT(squares.min().item<double>(), 0.9);
+    EXPECT_GT(squares.masked_select(two).min().item<double>(), 1.8);
   }
 }
 

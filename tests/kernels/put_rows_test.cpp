@@ -24,6 +24,14 @@ TEST(PutRowsKernel, WritesTheRowsAsItsTwinDoes) {
   }
 }
 
+TEST(PutRowsKernel, RefusesRowsOutsideAndOtherShapes) {
+  const Tensor into = random_tensor({3, 4}, "into");
+  EXPECT_THROW(put_rows(into, tensor_of(std::vector<int64_t>{3}), random_tensor({1, 4}, "x")), c10::Error);
+  EXPECT_THROW(put_rows(into, tensor_of(std::vector<int64_t>{-4}), random_tensor({1, 4}, "x")), c10::Error);
+  EXPECT_THROW(put_rows(into, tensor_of(std::vector<int64_t>{0}), random_tensor({1, 5}, "x")), c10::Error);
+  EXPECT_THROW(put_rows(into, tensor_of(std::vector<int64_t>{0, 1}), random_tensor({1, 4}, "x")), c10::Error);
+}
+
 TEST(PutRowsKernel, NoRowsChangeNothing) {
   const Tensor old = random_tensor({3, 4}, "old"), into = old.clone();
   put_rows(into, tensor_of(std::vector<int64_t>{}), old.narrow(0, 0, 0));

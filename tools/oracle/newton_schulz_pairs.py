@@ -39,11 +39,12 @@ def leading_root(p):
     return r
 
 
-def pair_scheme(coefficients, shift, raised, sign, u0=None):
+def pair_scheme(coefficients, shift, raised, sign, u0=None, add=False):
     """Two iterations as one factor of x: Q(t) = w (w + u) + v with w = b^2 + d, t = x x^T - shift I, and b, d, u, v of degree 3 at most.
 
     With e = w + u / 2, Q is e^2 - u^2 / 4 + v: e is Q's leading root, its constant raised so that what is left has a negative coefficient of degree 6;
     the upper coefficients of what is left are those of -u^2 / 4, the lower ones go to v.  u0 None: such that w is 0 where t is.
+    `add`: of Q - I instead, which is added to x.
     """
     getcontext().prec = 50
     a, b, c = (Decimal(str(k)) for k in coefficients)
@@ -61,10 +62,12 @@ def pair_scheme(coefficients, shift, raised, sign, u0=None):
     v = plus(left, times(u, u), Decimal("0.25"))[:4]
     w = plus(e, u, Decimal("-0.5"))
     b = leading_root(w)
-    return {"shift": shift, "b": b, "d": plus(w, times(b, b), -1)[:3], "u": u, "v": v}
+    if add:
+        v[0] -= 1
+    return {"shift": shift, "add": add, "b": b, "d": plus(w, times(b, b), -1)[:3], "u": u, "v": v}
 
 
-FAST_PAIR, STABLE_PAIR = pair_scheme(FAST, 0.5, 0.22, -1, 0), pair_scheme(STABLE, 1, 0.09, -1)
+FAST_PAIR, STABLE_PAIR = pair_scheme(FAST, 0.5, 0.22, -1, 0), pair_scheme(STABLE, 1, 0.09, -1, add=True)
 
 
 def exact(x):
@@ -123,9 +126,8 @@ def pair(x, scheme):
     b, t3 = rounded(terms("b")), rounded(t3)
     w = symmetric(b @ b) + terms("d")
     factor = symmetric(rounded(w) @ rounded(w + terms("u")))
-    if scheme is FAST_PAIR:
-        return rounded(rounded(factor + rounded(terms("v"))) @ x)
-    return rounded(x + rounded(factor + rounded(terms("v") - one)) @ x)   # near 1: only what differs from it is rounded
+    change = rounded(factor + rounded(terms("v"))) @ x
+    return rounded(x + change if scheme["add"] else change)
 
 
 def in_pairs(x):
@@ -167,7 +169,7 @@ def main():
     index = torch.arange(1, 193).double()
     spiked = torch.cat([10 * torch.ones(4).double(), index[:188] ** -0.7])
     for name, scheme in [("kFastPair", FAST_PAIR), ("kStablePair", STABLE_PAIR)]:
-        print(name, {k: v if k == "shift" else [f"{float(c):.17g}" for c in v] for k, v in scheme.items()})
+        print(name, {k: v if k in ("shift", "add") else [f"{float(c):.17g}" for c in v] for k, v in scheme.items()})
     print("matrix: error as printed, pairs of four products, of five, (3, 3, 2), (4, 4)")
     for name, p, q, values in [("Gaussian, 192 x 512", 192, 512, None), ("Gaussian, 256 x 256", 256, 256, None), ("s = 1/i, 192 x 512", 192, 512, 1 / index),
                                ("four of 10, then i^-0.7, 192 x 512", 192, 512, spiked)]:

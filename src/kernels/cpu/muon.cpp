@@ -41,14 +41,12 @@ struct Workspace {
       const int64_t begin = std::exchange(bytes, bytes + round_up(n * size, 64));
       return memory == nullptr ? nullptr : memory + begin;
     };
-    x = take(rows * cols, element_size());
-    next = take(rows * cols, element_size());
-    for (char*& place : square) place = take(p * p, element_size());
-    sums = take(p * p, sum_size());
+    x = take(rows * cols, element_bytes(element));
+    next = take(rows * cols, element_bytes(element));
+    for (char*& place : square) place = take(p * p, element_bytes(element));
+    sums = take(p * p, element_bytes(sums_element()));
   }
-  int64_t element_size() const { return element == Element::kDouble ? 8 : element == Element::kFloat ? 4 : 2; }
-  int64_t matrix_bytes() const { return rows * cols * element_size(); }
-  int64_t sum_size() const { return element == Element::kDouble ? 8 : 4; }
+  int64_t matrix_bytes() const { return rows * cols * element_bytes(element); }
   Element sums_element() const { return element == Element::kDouble ? Element::kDouble : Element::kFloat; }
   MatrixView square_view(const char* data) const { return {.data = data, .row = p, .column = 1, .element = element}; }
   MatrixView matrix_view() const { return {.data = x, .row = cols, .column = 1, .element = element}; }
@@ -56,22 +54,26 @@ struct Workspace {
 };
 
 // The factor Q by which two iterations multiply x: with t = x x^T - shift I, Q = w (w + u) + v and w = b^2 + d, where b, d, u and v are polynomials
-// of t, given by their coefficients of I, t, t^2 and t^3.  tools/oracle/newton_schulz_pairs.py finds them for these iterations.
+// of t, given by their coefficients of I, t, t^2 and t^3.  With `add` v is that of Q - I, which is made and added: where Q is near I only a small
+// part of the result is rounded.  tools/oracle/newton_schulz_pairs.py finds them for these iterations.
 static_assert(kFast.a == 3.4445 && kFast.b == -4.7750 && kFast.c == 2.0315 && kStable.a == 2.0 && kStable.b == -1.5 && kStable.c == 0.5);
 struct PairScheme {
   double shift;
+  bool add;
   double b[4], d[4], u[4], v[4];
 };
 constexpr PairScheme kFastPair{.shift = 0.5,
+                               .add = false,
                                .b = {0.74760535431560016, 2.3006997383461174, -4.1640343551506636, 2.8955111389657957},
                                .d = {-0.77259310028367256, -0.22040719883629081, -0.90764328286951224, 0},
                                .u = {0, -0.44230772502345878, 3.0831302450102265, -3.841329609697663},
                                .v = {0.9613812175218841, -1.0607863996270261, 3.549162805289245, -2.9770510331882178}};
 constexpr PairScheme kStablePair{.shift = 1,
+                                 .add = true,
                                  .b = {0.55187474562918826, 0.67396115081842811, -0.2651650429449553, 0.35355339059327379},
                                  .d = {-0.30456573486328126, -0.77634573293228948, 0.201568603515625, 0},
                                  .u = {0.48639648437499999, 0.036602598677078886, -0.34537353515625002, -0.3},
-                                 .v = {1, -0.48421086212403924, 0.1985158603637418, -0.32938764083478145}};
+                                 .v = {0, -0.48421086212403924, 0.1985158603637418, -0.32938764083478145}};
 
 // Upper triangles of products that are symmetric because their factors are polynomials of one matrix or transposes of each other.
 void symmetric_product(const Workspace& s, const MatrixView& a, const MatrixView& b, int64_t k, char* c, Element c_element, bool add) {
@@ -109,8 +111,7 @@ void apply(Workspace& s, bool add) {
 
 // Two iterations that meet x twice, with five symmetric products in all.  Not more than two: the factor belongs to the rounded x x^T, and the more
 // iterations it holds, the more it is off for the small singular values of x beside large ones (docs/decisions/0005-newton-schulz-in-pairs.md).
-// With `near_one` Q - I is made and added, so that only a small part of the result is rounded.
-void iterate_twice(Workspace& s, const PairScheme& q, bool near_one) {
+void iterate_twice(Workspace& s, const PairScheme& q) {
   const auto [t3, t, t2, b] = s.square;
   gram(s);
   store_sums(s, {}, {{.out = t, .unit = -q.shift, .scale = 1}});
@@ -123,14 +124,14 @@ void iterate_twice(Workspace& s, const PairScheme& q, bool near_one) {
   square_product(s, b, b);
   char *const v = t3, *const w = t, *const w_u = t2;
   store_sums(s, {t, t2, t3},
-             {{.out = v, .unit = near_one ? q.v[0] - 1 : q.v[0], .keep = {q.v[1], q.v[2], q.v[3]}},
+             {{.out = v, .unit = q.v[0], .keep = {q.v[1], q.v[2], q.v[3]}},
               {.out = w, .unit = q.d[0], .scale = 1, .keep = {q.d[1], q.d[2], q.d[3]}},
               {.out = w_u, .unit = q.d[0] + q.u[0], .scale = 1, .keep = {q.d[1] + q.u[1], q.d[2] + q.u[2], q.d[3] + q.u[3]}}});
   mirror(s, w);
   mirror(s, w_u);
-  square_product(s, w, w_u, v, /*add=*/true);   // Q
+  square_product(s, w, w_u, v, /*add=*/true);   // Q, or Q - I
   mirror(s, v);
-  apply(s, /*add=*/near_one);
+  apply(s, q.add);
 }
 
 // One iteration as it is printed.
@@ -158,8 +159,8 @@ template <class Fill>
 void iterate(Workspace& s, const Fill& fill) {
   static_assert(kFastIterations % 2 == 0 && kStableIterations % 2 == 0);
   fill();
-  for (int i = 0; i < kFastIterations; i += 2) iterate_twice(s, kFastPair, /*near_one=*/false);
-  for (int i = 0; i < kStableIterations; i += 2) iterate_twice(s, kStablePair, /*near_one=*/true);
+  for (int i = 0; i < kFastIterations; i += 2) iterate_twice(s, kFastPair);
+  for (int i = 0; i < kStableIterations; i += 2) iterate_twice(s, kStablePair);
   if (settled(s)) return;
   fill();
   for (int i = 0; i < kFastIterations + kStableIterations; ++i) iterate_once(s, i < kFastIterations ? kFast : kStable);

@@ -58,5 +58,6 @@ inline void* align(void* pointer) { return reinterpret_cast<void*>((reinterpret_
 
 /// Error{kInternal} for other dtypes.
 Element element_of(const Tensor& tensor);
+inline int64_t element_bytes(Element element) { return element == Element::kBFloat16 ? 2 : element == Element::kFloat ? 4 : 8; }
 
 }  // namespace temper

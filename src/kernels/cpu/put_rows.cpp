@@ -1,13 +1,19 @@
 #include "kernels/put_rows.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace temper {
 namespace {
 
 void put_rows(const Tensor& into, const Tensor& rows, const Tensor& x) {
-  const bool plain = into.is_contiguous() && x.is_contiguous() && rows.is_contiguous() && x.scalar_type() == into.scalar_type() && rows.scalar_type() == at::kLong;
-  if (!plain) return reference::put_rows(into, rows, x);
+  const auto fits = [&] {   // what the reference would refuse, it shall refuse
+    if (!into.is_contiguous() || !x.is_contiguous() || !rows.is_contiguous() || x.scalar_type() != into.scalar_type() || rows.scalar_type() != at::kLong) return false;
+    if (rows.dim() != 1 || x.dim() != into.dim() || x.size(0) != rows.size(0) || x.sizes().slice(1) != into.sizes().slice(1)) return false;
+    const int64_t* const at = rows.const_data_ptr<int64_t>();
+    return std::all_of(at, at + rows.size(0), [&](int64_t row) { return 0 <= row && row < into.size(0); });
+  };
+  if (!fits()) return reference::put_rows(into, rows, x);
   if (rows.size(0) == 0) return;
   const size_t row_bytes = into.nbytes() / static_cast<size_t>(into.size(0));
   char* const to = static_cast<char*>(into.data_ptr());

@@ -24,7 +24,6 @@ struct Task {
   const void* data() const {
     return problem ? static_cast<const char*>(problem->b.data) + begin * problem->b.column * element_bytes(problem->b.element) : nullptr;
   }
-  static int64_t element_bytes(Element element) { return element == Element::kBFloat16 ? 2 : element == Element::kFloat ? 4 : 8; }
 };
 
 // Gives out tasks in their order; calls must ask for growing numbers.

@@ -22,7 +22,7 @@ TEMPER_ISA_FUNCTION(muon_momentum, const MuonElements& a, double* squares, int64
 TEMPER_ISA_FUNCTION(muon_direction, const MuonElements& a, float scale, int64_t begin, int64_t end)
 TEMPER_ISA_FUNCTION(muon_apply, const MuonElements& a, int64_t begin, int64_t end)
 inline constexpr int64_t kMuonChunk = 16384;
-/// x [n] of `element`
+/// sum: of the squares of x [n], to fp32's accuracy
 TEMPER_ISA_FUNCTION(muon_squares, const void* x, Element element, int64_t n, double& sum)
 
 /// out = unit I + scale sums + keep[0] base[0] + keep[1] base[1] + ...
