@@ -1,5 +1,5 @@
 // The products of one decoding step (v4_100m: 8 tokens, each of 8 layers reads other weights), beside plain reading of as many
-// bytes by the same threads: what is left is what the products lose.        ./dev bench decode [tokens] [float32]
+// bytes by the same threads: what is left is what the products lose.        ./dev bench decode [tokens] [float32 | compact]
 
 #include <ATen/ops/randn.h>
 #include <benchmark/benchmark.h>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "kernels/compact_weights.h"
 #include "kernels/grouped_matmul.h"
 #include "kernels/linear.h"
 #include "kernels/team.h"
@@ -69,7 +70,7 @@ void read_all(const Tensor& weight) {
   benchmark::DoNotOptimize(total.load());
 }
 
-void run(int64_t tokens, at::ScalarType dtype) {
+void run(int64_t tokens, at::ScalarType dtype, bool with_compact) {
   const auto make = [&](at::IntArrayRef shape) { return at::randn(shape).to(dtype); };
   struct Layer {
     Tensor wq_b, w13, w2;
@@ -84,19 +85,29 @@ void run(int64_t tokens, at::ScalarType dtype) {
   for (const Layer& layer : layers)
     for (size_t e = 0; e < kExperts; ++e) chosen += layer.offsets[e + 1] > layer.offsets[e];
   const double share = static_cast<double>(chosen) / static_cast<double>(kLayers * kExperts);
-  const double bytes = static_cast<double>(dtype == at::kBFloat16 ? 2 : 4);
-  const auto print = [&](const char* name, double elements, const std::function<void()>& call) {
+  const double plain_bytes = dtype == at::kBFloat16 ? 2 : 4, bytes = with_compact ? 1.5 : plain_bytes;
+  CompactWeights compact;
+  if (with_compact) {
+    const auto start = std::chrono::steady_clock::now();
+    for (const Layer& layer : layers)
+      for (const Tensor& weight : {layer.wq_b, layer.w13, layer.w2}) compact.add(weight);
+    compact.add(head);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    fmt::print("{:12} {:8.1f} us  {:6.1f} MB written\n", "compacting", seconds * 1e6, static_cast<double>(compact.bytes()) * 1e-6);
+  }
+  const CompactWeights::InUse in_use(compact);
+  const auto print = [&](const char* name, double elements, double bytes, const std::function<void()>& call) {
     const double seconds = best_seconds(call);
     fmt::print("{:12} {:8.1f} us  {:6.1f} MB  {:6.1f} GB/s\n", name, seconds * 1e6, elements * bytes * 1e-6, elements * bytes / seconds * 1e-9);
   };
-  print("reading", kLayers * static_cast<double>(layers[0].w13.numel()), [&] { for (const Layer& layer : layers) read_all(layer.w13); });
-  print("experts w13", kLayers * static_cast<double>(layers[0].w13.numel()) * share,
+  print("reading", kLayers * static_cast<double>(layers[0].w13.numel()), plain_bytes, [&] { for (const Layer& layer : layers) read_all(layer.w13); });
+  print("experts w13", kLayers * static_cast<double>(layers[0].w13.numel()) * share, bytes,
         [&] { for (const Layer& layer : layers) kernel<GroupedMatmul>(rows)(rows, layer.w13, layer.offsets, dtype); });
-  print("experts w2", kLayers * static_cast<double>(layers[0].w2.numel()) * share,
+  print("experts w2", kLayers * static_cast<double>(layers[0].w2.numel()) * share, bytes,
         [&] { for (const Layer& layer : layers) kernel<GroupedMatmul>(hidden)(hidden, layer.w2, layer.offsets, dtype); });
-  print("wq_b", kLayers * static_cast<double>(layers[0].wq_b.numel()), [&] { for (const Layer& layer : layers) kernel<LinearForward>(narrow)(narrow, layer.wq_b, dtype); });
-  print("head", static_cast<double>(head.numel()), [&] { kernel<LinearForward>(x)(x, head, at::kFloat); });
-  print("all", static_cast<double>(head.numel()) + kLayers * (static_cast<double>(layers[0].wq_b.numel()) + share * static_cast<double>(layers[0].w13.numel() + layers[0].w2.numel())), [&] {
+  print("wq_b", kLayers * static_cast<double>(layers[0].wq_b.numel()), bytes, [&] { for (const Layer& layer : layers) kernel<LinearForward>(narrow)(narrow, layer.wq_b, dtype); });
+  print("head", static_cast<double>(head.numel()), bytes, [&] { kernel<LinearForward>(x)(x, head, at::kFloat); });
+  print("all", static_cast<double>(head.numel()) + kLayers * (static_cast<double>(layers[0].wq_b.numel()) + share * static_cast<double>(layers[0].w13.numel() + layers[0].w2.numel())), bytes, [&] {
     for (const Layer& layer : layers) {
       kernel<LinearForward>(narrow)(narrow, layer.wq_b, dtype);
       kernel<GroupedMatmul>(rows)(rows, layer.w13, layer.offsets, dtype);
@@ -113,8 +124,10 @@ int main(int argc, char** argv) {
   temper::install_caching_allocator();
   int64_t tokens = 8;
   at::ScalarType dtype = at::kBFloat16;
+  bool compact = false;
   for (int i = 1; i < argc; ++i)
     if (std::strcmp(argv[i], "float32") == 0) dtype = at::kFloat;
+    else if (std::strcmp(argv[i], "compact") == 0) compact = true;
     else tokens = std::atoll(argv[i]);
-  temper::Team::stand_by([&] { temper::run(tokens, dtype); });
+  temper::Team::stand_by([&] { temper::run(tokens, dtype, compact); });
 }

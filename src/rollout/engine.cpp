@@ -29,6 +29,15 @@ int64_t compute_bytes(const ModelWeights& weights) {
 
 }  // namespace
 
+CompactWeights compact_copies(const ModelWeights& weights) {
+  CompactWeights compact;
+  if (!CompactWeights::pays()) return compact;
+  weights.for_each_storage([&](const std::string& name, const Weight& weight) {
+    if (name.starts_with("layers.") || name == "head") compact.add(weight.value);
+  });
+  return compact;
+}
+
 const char* finish_reason_name(FinishReason reason) {
   switch (reason) {
     case FinishReason::kStop: return "stop";
@@ -182,18 +191,27 @@ std::vector<Response> Engine::generate(const std::vector<Request>& requests, con
   check(requests);
   std::vector<Response> responses(requests.size());
   Work work{.requests = requests, .responses = responses, .stream = stream, .progress = progress, .waiting = {}};
+  int64_t most_new_tokens = 0;   // of all answers
   for (size_t i = 0; i < requests.size(); ++i) {
     if (requests[i].max_new_tokens <= 0) continue;   // an empty response
     work.waiting.push_back(i);
+    most_new_tokens += requests[i].max_new_tokens;
     work.longest = std::max(work.longest, static_cast<int64_t>(requests[i].prompt_ids.size()) + requests[i].max_new_tokens);
   }
   const int64_t n = static_cast<int64_t>(work.waiting.size());
   if (n == 0) return responses;
-  const bool together = stream || compute_bytes(weights_) > config_.cache_bytes;
+  const bool from_memory = compute_bytes(weights_) > config_.cache_bytes, together = stream || from_memory;
   const int64_t n_workers = together ? 1 : std::clamp<int64_t>(n / kRequestsPerWorker, 1, at::get_num_threads());
   const int64_t n_slots = std::min(config_.max_batch, (n + n_workers - 1) / n_workers);
-  if (n_workers == 1) Team::stand_by([&] { work_through(work, n_slots); });   // its operations use all threads
-  else at::parallel_for(0, n_workers, 1, [&](int64_t, int64_t) { work_through(work, n_slots); });
+  if (n_workers == 1) {   // its operations use all threads
+    Team::stand_by([&] {
+      const CompactWeights compact = from_memory && most_new_tokens >= config_.compact_from ? compact_copies(weights_) : CompactWeights();
+      const CompactWeights::InUse in_use(compact);
+      work_through(work, n_slots);
+    });
+  } else {
+    at::parallel_for(0, n_workers, 1, [&](int64_t, int64_t) { work_through(work, n_slots); });
+  }
   return responses;
 }
 

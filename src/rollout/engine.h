@@ -12,6 +12,7 @@
 
 #include "base/process.h"
 #include "data/tokenizer.h"
+#include "kernels/compact_weights.h"
 #include "rollout/cached_forward.h"
 #include "rollout/sampler.h"
 
@@ -41,7 +42,11 @@ struct EngineConfig {
   int64_t prefill_tokens = 512;  // most prompt tokens in one step
   bool fp4_indexer = false;      // as CachedForwardOptions
   int64_t cache_bytes = last_cache_bytes();   // more weights than this are read once a step, for one batch that all threads work on
+  int64_t compact_from = 512;    // such weights are made compact first where at least so many new tokens are wanted (kernels/compact_weights.h)
 };
+
+/// Of the weights that decoding reads in every step; empty where CompactWeights::pays is false.
+CompactWeights compact_copies(const ModelWeights& weights);
 
 /// Called after each token of a request (by its place in the list) with the text that can be shown now: whole characters,
 /// perhaps none.  false cancels the request.

@@ -79,7 +79,7 @@ GenerationBenchmark benchmark_generation(const ModelConfig& config, const Genera
   Engine engine(weights, tokenizer, {.max_batch = options.batch});
   const std::vector<Request> requests = random_requests(config, options);
 
-  measure(engine, requests, 2);   // warm-up
+  measure(engine, requests, options.new_tokens);   // warm-up
   Measured one, all;
   for (int64_t repeat = 0; repeat < options.repeats; ++repeat) {
     check_interrupt();

@@ -4,6 +4,8 @@
 
 #include <ATen/TensorOperators.h>
 
+#include "model/deepseek_v4/init.h"
+#include "support/all_layers_config.h"
 #include "support/expect_error.h"
 #include "support/golden.h"
 #include "support/letters.h"
@@ -83,6 +85,27 @@ TEST(Engine, ManyRequestsAreSharedOutAmongThreadsWithTheSameAnswers) {
   for (size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(one[i].ids, together[i].ids) << i;
   EXPECT_EQ(n_finished, 12);
   EXPECT_EQ(n_new_tokens, sum);
+}
+
+TEST(Engine, CompactWeightsChangeNoAnswer) {
+  ModelConfig config = test::all_layers_config();   // large enough that its matrices can be compact
+  config.hidden_size = config.q_lora_rank = config.moe_intermediate_size = 64;
+  config.head_dim = 32, config.o_lora_rank = 32, config.index_head_dim = 32;
+  ModelWeights weights(config, {.compute_dtype = at::kBFloat16, .mtp = false});
+  initialise(weights, {.seed = 3});
+  if (CompactWeights::pays()) {
+    EXPECT_GT(compact_copies(weights).bytes(), weights.weight("layers.1.ffn.experts.w13").value.numel() * 3);   // experts of three layers and more
+  }
+  const Tokenizer tokenizer = test::letter_tokenizer(config.vocab_size);
+  std::vector<Request> requests;
+  for (int64_t i = 0; i < 5; ++i)
+    requests.push_back({.prompt_ids = {1, 2 + i, 7, 3 * i}, .sampling = {.seed = 4}, .max_new_tokens = 20 + i, .index = static_cast<uint64_t>(i)});
+  const auto answers = [&](int64_t compact_from) { return Engine(weights, tokenizer, {.cache_bytes = 0, .compact_from = compact_from}).generate(requests); };
+  const std::vector<Response> plain = answers(1 << 30), compact = answers(110);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    EXPECT_EQ(plain[i].ids, compact[i].ids) << i;
+    EXPECT_EQ(plain[i].logprobs, compact[i].logprobs) << i;
+  }
 }
 
 TEST(Engine, SeedsAndIndicesChangeTheDraws) {

@@ -2,7 +2,7 @@
 """Speed of batched greedy generation with transformers, to compare with `temper bench generate`.
 
 usage: hf_generate.py CONFIG.JSON --batch 8 --prompt 128 --new 128 [--dtype ...] [--experts ...]
-A call for one new token and a call for all of them, after a warm-up; decoding is the difference.
+A call for one new token and a call for all of them, after one for all of them as warm-up; decoding is the difference.
 Prints {"prefill_tok_s", "decode_tok_s", "cpu_decode_tok_s", "rss_gib"}.
 """
 import argparse
@@ -31,7 +31,7 @@ def generate(n_new):
     return clock.read()
 
 
-generate(2)
+generate(arguments.new)
 (one, one_cpu), (many, many_cpu) = generate(1), generate(arguments.new)
 n_decoded = arguments.batch * (arguments.new - 1)
 print(json.dumps({"prefill_tok_s": prompts.numel() / one, "decode_tok_s": n_decoded / (many - one),

@@ -99,6 +99,10 @@ const Weight& ModelWeights::weight(const std::string& storage_name) const {
   return storages_[found->second].weight;
 }
 
+void ModelWeights::for_each_storage(const std::function<void(const std::string& name, const Weight& weight)>& body) const {
+  for (const Storage& storage : storages_) body(storage.name, storage.weight);
+}
+
 const Parameter& ModelWeights::parameter(const std::string& released_name) const {
   const auto found = parameter_index_.find(released_name);
   if (found == parameter_index_.end())

@@ -43,6 +43,7 @@ class ModelWeights {
   /// A storage by name: a released name without ".weight" ("layers.3.attn.wq_a", "layers.3.attn.attn_sink"), or one of
   /// the fused ones ("layers.3.ffn.experts.w13").  Error{kInternal} for an unknown name.
   const Weight& weight(const std::string& storage_name) const;
+  void for_each_storage(const std::function<void(const std::string& name, const Weight& weight)>& body) const;
   bool has(const std::string& storage_name) const { return index_.count(storage_name) > 0; }
 
   /// Released tensors in tensor-map order.

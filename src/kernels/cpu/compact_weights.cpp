@@ -1,0 +1,111 @@
+#include "kernels/compact_weights.h"
+
+#include <ATen/ops/empty.h>
+
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <numeric>
+#include <utility>
+
+#include "kernels/cpu/isa/compact.h"
+#include "kernels/cpu/parallel.h"
+
+namespace temper {
+namespace {
+
+constexpr int64_t kSampled = 4096;     // values that say which scales are frequent
+constexpr int64_t kListedShare = 64;   // more than one of so many values in the list would cost what the nibbles save
+
+thread_local const CompactWeights* in_use = nullptr;
+
+int best_first_scale(const uint16_t* values, int64_t n) {
+  std::array<int64_t, 128> count{};
+  const int64_t stride = (n / kSampled) | 1;   // odd: meets every column
+  for (int64_t i = 0; i < n; i += stride) ++count[values[i] >> 8 & 0x7f];
+  int best = 1;
+  int64_t most = -1;
+  for (int first = 1; first <= CompactMatrix::kMostScale; ++first) {
+    int64_t covered = 0;
+    for (int scale = 0; scale < CompactMatrix::kScales; ++scale) covered += count[static_cast<size_t>(first + scale)];
+    if (covered > most) most = covered, best = first;
+  }
+  return best;
+}
+
+}  // namespace
+
+struct CompactWeights::Entry {
+  const char* begin;   // of the weight
+  size_t bytes;
+  CompactMatrix matrix;
+  Tensor tiles, list_begin, list;
+};
+
+CompactWeights::CompactWeights() = default;
+CompactWeights::~CompactWeights() = default;
+CompactWeights::CompactWeights(CompactWeights&&) noexcept = default;
+CompactWeights& CompactWeights::operator=(CompactWeights&&) noexcept = default;
+
+bool CompactWeights::pays() { return isa() == Isa::kAvx512 || isa() == Isa::kAvx512Bf16; }
+
+bool CompactWeights::add(const Tensor& weight) {
+  using M = CompactMatrix;
+  if (!weight.is_cpu() || weight.scalar_type() != at::kBFloat16 || weight.dim() < 2 || !weight.is_contiguous() || weight.numel() == 0) return false;
+  const int64_t k = weight.size(-1), n_rows = weight.numel() / k, n_tiles = n_rows / M::kRows;
+  if (k % M::kValues != 0 || weight.size(-2) % M::kRows != 0) return false;
+  const uint16_t* const values = static_cast<const uint16_t*>(weight.const_data_ptr());
+  const int64_t most_listed = weight.numel() / kListedShare;
+
+  auto entry = std::make_unique<Entry>(Entry{.begin = static_cast<const char*>(weight.const_data_ptr()), .bytes = weight.nbytes(), .matrix = {.k = k},
+                                             .tiles = at::empty({n_rows * k * 3 / 2}, at::kByte), .list_begin = at::empty({n_tiles * M::kPairs}, at::kInt),
+                                             .list = at::empty({most_listed}, at::kShort)});
+  M& m = entry->matrix;
+  m.first_scale = best_first_scale(values, weight.numel());
+  uint8_t* const tiles = entry->tiles.mutable_data_ptr<uint8_t>();
+  uint32_t* const list_begin = static_cast<uint32_t*>(entry->list_begin.data_ptr());
+  uint16_t* const list = static_cast<uint16_t*>(entry->list.data_ptr());
+  std::atomic<int64_t> n_listed{0};   // tiles take their places in the list as they come: no product depends on the order
+  parallel_parts(n_tiles, 1, [&](int64_t, int64_t begin, int64_t end) {
+    std::vector<uint16_t> listed(static_cast<size_t>(M::kRows * k));
+    for (int64_t tile = begin; tile < end; ++tile) {
+      CompactTile work{.rows = values + tile * M::kRows * k, .k = k, .first_scale = m.first_scale, .tile = tiles + tile * m.tile_bytes(), .list = listed.data(), .n_listed = {}};
+      TEMPER_ISA_PICK(make_compact_tile)(work);
+      const int64_t n = std::accumulate(std::begin(work.n_listed), std::end(work.n_listed), int64_t{0});
+      int64_t at = n_listed.fetch_add(n, std::memory_order_relaxed);
+      if (at + n > most_listed) break;
+      std::memcpy(list + at, listed.data(), static_cast<size_t>(n) * sizeof(uint16_t));
+      for (int64_t pair = 0; pair < M::kPairs; ++pair) {
+        list_begin[tile * M::kPairs + pair] = static_cast<uint32_t>(at);
+        at += work.n_listed[pair];
+      }
+    }
+  });
+  if (n_listed.load() > most_listed) return false;
+  m.tiles = tiles, m.list_begin = list_begin, m.list = list;
+  const auto place = std::find_if(entries_.begin(), entries_.end(), [&](const auto& other) { return other->begin < entry->begin; });
+  entries_.insert(place, std::move(entry));
+  return true;
+}
+
+int64_t CompactWeights::bytes() const {
+  size_t sum = 0;
+  for (const auto& entry : entries_) sum += entry->tiles.nbytes() + entry->list_begin.nbytes() + entry->list.nbytes();
+  return static_cast<int64_t>(sum);
+}
+
+CompactWeights::Rows CompactWeights::find_in_use(const void* data, int64_t k) {
+  if (!in_use) return {};
+  const char* const at = static_cast<const char*>(data);
+  const auto found = std::lower_bound(in_use->entries_.begin(), in_use->entries_.end(), at, [](const auto& entry, const char* address) { return entry->begin > address; });
+  if (found == in_use->entries_.end() || (*found)->matrix.k != k) return {};
+  const Entry& entry = **found;
+  const size_t offset = static_cast<size_t>(at - entry.begin), row_bytes = static_cast<size_t>(k) * sizeof(uint16_t);
+  if (offset >= entry.bytes || offset % (row_bytes * CompactMatrix::kRows) != 0) return {};
+  return {&entry.matrix, static_cast<int64_t>(offset / row_bytes)};
+}
+
+CompactWeights::InUse::InUse(const CompactWeights& weights) : previous_(std::exchange(in_use, &weights)) {}
+CompactWeights::InUse::~InUse() { in_use = previous_; }
+
+}  // namespace temper

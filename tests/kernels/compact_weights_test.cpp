@@ -1,0 +1,140 @@
+// Products that read compact weights: the bits of those that read the weights themselves.
+
+#include "kernels/compact_weights.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/exp2.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "kernels/cpu/isa.h"
+#include "kernels/grouped_matmul.h"
+#include "kernels/linear.h"
+#include "support/tensors.h"
+
+namespace temper {
+namespace {
+
+using namespace test;
+
+// A bell curve with zeros of both signs, numbers far outside its powers of two, the smallest numbers, and those that mark others.
+Tensor awkward_weight(const Shape& shape) {
+  const Tensor weight = random_tensor(shape, "w", at::kBFloat16);
+  uint16_t* const bits = static_cast<uint16_t*>(weight.data_ptr());
+  const uint16_t odd[] = {0x0000, 0x8000, 0x0001, 0x8001, 0x0002, 0x0080, 0x0181, 0x1234, 0x9fff, 0x7a01, 0xf500};
+  for (int64_t i = 0; i < weight.numel(); i += 97) bits[i] = odd[static_cast<size_t>(i / 97) % std::size(odd)];
+  return weight;
+}
+
+TEST(CompactWeights, LinearHasTheSameBits) {
+  for (const Isa isa : available_isas())
+    for (const at::ScalarType dtype : {at::kBFloat16, at::kFloat})
+      for (const auto& [n, k] : {std::pair<int64_t, int64_t>{4, 64}, {20, 192}, {48, 128}, {300, 256}}) {
+        const ForceIsa force(isa);
+        const Tensor w = awkward_weight({n, k});
+        CompactWeights compact;
+        ASSERT_TRUE(compact.add(w));
+        EXPECT_EQ(CompactWeights::find_in_use(w.const_data_ptr(), k).matrix, nullptr);
+        for (const int64_t m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 21, 32, 33}) {
+          SCOPED_TRACE(fmt::format("{} {} m {} n {} k {}", isa_name(isa), dtype_name(dtype), m, n, k));
+          const Tensor x = random_tensor({m, k}, "x", dtype), plain = kernel<LinearForward>(x)(x, w, at::kFloat);
+          const CompactWeights::InUse in_use(compact);
+          ASSERT_NE(CompactWeights::find_in_use(w.const_data_ptr(), k).matrix, nullptr);
+          EXPECT_TRUE(same_bits(kernel<LinearForward>(x)(x, w, at::kFloat), plain));
+          EXPECT_TRUE(same_bits(kernel<LinearForward>(x)(x, w, dtype), plain.to(dtype)));
+        }
+      }
+}
+
+// What proves that the compact form is read, and its values are complete: the weight is spoilt after it was made compact.
+TEST(CompactWeights, EveryValueComesBack) {
+  for (const Isa isa : available_isas()) {
+    const ForceIsa force(isa);
+    SCOPED_TRACE(isa_name(isa));
+    const Tensor w = awkward_weight({128, 64}), kept = w.clone();
+    CompactWeights compact;
+    ASSERT_TRUE(compact.add(w));
+    w.zero_();
+    const CompactWeights::InUse in_use(compact);
+    const Tensor unit = at::eye(64);   // fp32: its products are the values themselves, but for numbers too small for it
+    Tensor columns = at::zeros({64, 128});
+    for (int64_t i = 0; i < 64; i += 4) columns.narrow(0, i, 4).copy_(kernel<LinearForward>(unit)(unit.narrow(0, i, 4), w, at::kFloat));
+    EXPECT_TRUE(at::equal(columns.t(), kept.to(at::kFloat)));
+  }
+}
+
+TEST(CompactWeights, EveryBitPatternIsMadeAndReadAlikeByAllInstructionSets) {
+  const Tensor all = at::empty({512, 128}, at::kBFloat16);   // infinities and NaN too; a narrow share of them, so that the list takes the rest
+  uint16_t* const bits = static_cast<uint16_t*>(all.data_ptr());
+  for (int64_t i = 0; i < all.numel(); ++i) bits[i] = static_cast<uint16_t>(0x3c00 + i % 0x0400);
+  for (int64_t i = 0; i < 1000; ++i) bits[i * 65] = static_cast<uint16_t>(i * 65536 / 1000);
+  const Tensor x = random_tensor({3, 128}, "x", at::kBFloat16);
+  for (const Isa isa : available_isas()) {
+    const ForceIsa force(isa);
+    CompactWeights compact;
+    ASSERT_TRUE(compact.add(all));
+    const Tensor plain = kernel<LinearForward>(x)(x, all, at::kFloat);
+    const CompactWeights::InUse in_use(compact);
+    EXPECT_TRUE(at::equal(kernel<LinearForward>(x)(x, all, at::kFloat).view(at::kInt), plain.view(at::kInt))) << isa_name(isa);
+  }
+}
+
+TEST(CompactWeights, ExpertsAndSlicesOfAMatrixAreFound) {
+  const Tensor experts = awkward_weight({5, 24, 128}), blocks = awkward_weight({4 * 12, 64});
+  CompactWeights compact;
+  ASSERT_TRUE(compact.add(blocks));
+  ASSERT_TRUE(compact.add(experts));
+  const std::vector<int64_t> offsets{0, 1, 1, 4, 12, 13};
+  const Tensor rows = random_tensor({13, 128}, "rows", at::kBFloat16), x = random_tensor({6, 4 * 64}, "x", at::kBFloat16);
+  const Tensor plain_rows = kernel<GroupedMatmul>(rows)(rows, experts, offsets, at::kBFloat16), plain_x = kernel<BlockLinear>(x)(x, blocks, 4);
+  const CompactWeights::InUse in_use(compact);
+  const CompactWeights::Rows third = CompactWeights::find_in_use(experts[3].const_data_ptr(), 128);
+  ASSERT_NE(third.matrix, nullptr);
+  EXPECT_EQ(third.first_row, 3 * 24);
+  EXPECT_TRUE(same_bits(kernel<GroupedMatmul>(rows)(rows, experts, offsets, at::kBFloat16), plain_rows));
+  EXPECT_TRUE(same_bits(kernel<BlockLinear>(x)(x, blocks, 4), plain_x));
+  // Products with the columns, as in a backward pass, and slices that begin inside a tile read the weight itself.
+  const Tensor wide = random_tensor({2, 24}, "wide", at::kBFloat16), odd = experts[0].narrow(0, 2, 4);
+  EXPECT_EQ(CompactWeights::find_in_use(odd.const_data_ptr(), 128).matrix, nullptr);
+  EXPECT_TRUE(close(kernel<LinearForward>(rows)(rows, odd, at::kFloat), at::matmul(rows.to(at::kDouble), odd.to(at::kDouble).t()), kLinear.float32));
+  Tensor grad = at::empty({2, 128});
+  kernel<LinearGradInput>(wide)(wide, experts[1], grad, false);
+  EXPECT_TRUE(close(grad, at::matmul(wide.to(at::kDouble), experts[1].to(at::kDouble)), kLinear.float32));
+}
+
+TEST(CompactWeights, WhatCannotBeCompactIsLeftAlone) {
+  CompactWeights compact;
+  EXPECT_FALSE(compact.add(random_tensor({8, 64}, "w")));                                         // not bf16
+  EXPECT_FALSE(compact.add(random_tensor({8, 96}, "w", at::kBFloat16)));                          // columns
+  EXPECT_FALSE(compact.add(random_tensor({6, 64}, "w", at::kBFloat16)));                          // rows
+  EXPECT_FALSE(compact.add(random_tensor({64, 8}, "w", at::kBFloat16).t()));                      // not contiguous
+  EXPECT_FALSE(compact.add(random_tensor({64}, "w", at::kBFloat16)));
+  const Tensor exponents = random_tensor({16, 64}, "w", at::kFloat, /*scale=*/30);
+  EXPECT_FALSE(compact.add(at::exp2(exponents).to(at::kBFloat16)));                               // too many powers of two
+  EXPECT_EQ(compact.bytes(), 0);
+  ASSERT_TRUE(compact.add(random_tensor({64, 256}, "w", at::kBFloat16)));
+  EXPECT_LT(compact.bytes(), 64 * 256 * 2 * 4 / 5);
+}
+
+TEST(CompactWeights, ThreadsShareTheColumnsWithTheSameBits) {
+  const int n_threads = at::get_num_threads();
+  const Tensor x = random_tensor({6, 256}, "x", at::kBFloat16), w = awkward_weight({5000, 256});
+  const Tensor plain = kernel<LinearForward>(x)(x, w, at::kFloat);
+  for (const int n : {1, 3}) {
+    at::set_num_threads(n);
+    CompactWeights compact;
+    ASSERT_TRUE(compact.add(w));
+    const CompactWeights::InUse in_use(compact);
+    EXPECT_TRUE(same_bits(kernel<LinearForward>(x)(x, w, at::kFloat), plain)) << n;
+  }
+  at::set_num_threads(n_threads);
+}
+
+}  // namespace
+}  // namespace temper
