@@ -49,7 +49,13 @@ class CompactWeights {
 
  private:
   struct Entry;
-  std::vector<std::unique_ptr<Entry>> entries_;   // by falling address of the weight
+  struct Place {
+    const char* begin;   // of a weight
+    size_t bytes;
+    const CompactMatrix* matrix;
+  };
+  std::vector<std::unique_ptr<Entry>> entries_;
+  std::vector<Place> places_;   // by rising address
 };
 
 }  // namespace temper

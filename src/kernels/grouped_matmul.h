@@ -15,6 +15,16 @@ struct GroupedMatmul {
   using Function = Tensor(const Tensor& x, const Tensor& weight, const std::vector<int64_t>& offsets, at::ScalarType out_dtype);
 };
 
+/// Several products, y of each as of GroupedMatmul alone.  In one call they share the threads where they have few rows.
+struct GroupedPart {
+  Tensor x, weight;
+  std::vector<int64_t> offsets;
+};
+struct GroupedMatmuls {
+  static constexpr auto kName = "grouped_matmuls";
+  using Function = std::vector<Tensor>(const std::vector<GroupedPart>& parts, at::ScalarType out_dtype);
+};
+
 /// grad_y [N, O], weight [G, O, I] -> grad_x [N, I] = grad_y_g weight_g, in `out_dtype`.
 struct GroupedMatmulGradInput {
   static constexpr auto kName = "grouped_matmul_grad_input";
@@ -29,6 +39,7 @@ struct GroupedMatmulGradWeight {
 
 namespace reference {
 GroupedMatmul::Function grouped_matmul;
+GroupedMatmuls::Function grouped_matmuls;
 GroupedMatmulGradInput::Function grouped_matmul_grad_input;
 GroupedMatmulGradWeight::Function grouped_matmul_grad_weight;
 }  // namespace reference

@@ -14,20 +14,26 @@ MoeFfnForward moe_ffn(const Tensor& u, const Tensor& token_ids, const MoeFfnWeig
   saved.routing = route(u, token_ids, weights.router, config.router);
   saved.plan = dispatcher.plan(saved.routing.expert_ids, E);
 
+  const bool has_shared = weights.shared_w13.value.defined();
+  const auto products = [&](const Tensor& routed, const Tensor& w, const Tensor& shared, const Tensor& shared_w) {
+    std::vector<GroupedPart> parts{{routed, w, saved.plan.expert_offsets}};
+    if (has_shared) parts.push_back(dense_part(shared, shared_w));
+    return grouped_linears(parts);
+  };
   Tensor rows = dispatcher.dispatch(saved.plan, u);                                                 // [N, D]
-  saved.gate_up = grouped_linear(rows, weights.w13.value, saved.plan.expert_offsets);               // [N, 2F]
+  std::vector<Tensor> gate_up = products(rows, weights.w13.value, u, weights.shared_w13.value);     // [N, 2F], [T, 2S]
   rows.reset();                                                                                     // dispatch buffers are freed at once
+  saved.gate_up = gate_up[0];
   const Tensor row_weights = dispatcher.dispatch_weights(saved.plan, saved.routing.weights);        // [N]
   Tensor hidden = kernel<SwigluKernel>(u)(saved.gate_up, row_weights, config.swiglu_limit);         // [N, F]
-  const Tensor expert_out = grouped_linear(hidden, weights.w2.value, saved.plan.expert_offsets);    // [N, D]
-  hidden.reset();
-
-  Tensor shared_out;
-  if (weights.shared_w13.value.defined()) {
-    saved.shared_gate_up = dense_linear(u, weights.shared_w13.value);                               // [T, 2S]
-    shared_out = dense_linear(kernel<SwigluKernel>(u)(saved.shared_gate_up, {}, config.swiglu_limit), weights.shared_w2.value);
+  Tensor shared_hidden;                                                                             // [T, S]
+  if (has_shared) {
+    saved.shared_gate_up = gate_up[1];
+    shared_hidden = kernel<SwigluKernel>(u)(saved.shared_gate_up, {}, config.swiglu_limit);
   }
-  return {dispatcher.combine(saved.plan, expert_out, shared_out), std::move(saved)};
+  std::vector<Tensor> out = products(hidden, weights.w2.value, shared_hidden, weights.shared_w2.value);   // [N, D], [T, D]
+  hidden.reset(), shared_hidden.reset();
+  return {dispatcher.combine(saved.plan, out[0], has_shared ? out[1] : Tensor()), std::move(saved)};
 }
 
 Tensor moe_ffn_backward(const MoeFfnBackward& args, const MoeFfnWeights& weights, const MoeFfnConfig& config, const TokenDispatcher& dispatcher) {

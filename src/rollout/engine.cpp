@@ -166,11 +166,12 @@ void Engine::work_through(Work& work, int64_t n_slots) const {
     const Tensor logits = forward_.logits(cache, chunks).to(at::kFloat).cpu().contiguous();   // [chunks, V]
     const size_t V = static_cast<size_t>(logits.size(1));
     ids.assign(chunks.size(), 0);
-    for (size_t i = 0; i < chunks.size(); ++i) {
+    Team::run(static_cast<int64_t>(chunks.size()), [&](int64_t part) {
+      const size_t i = static_cast<size_t>(part);
       const Sequence& sequence = *slots[static_cast<size_t>(chunks[i].slot)];
-      if (sequence.reads_prompt()) continue;   // its id 0 stands for nothing
+      if (sequence.reads_prompt()) return;   // its id 0 stands for nothing
       ids[i] = sample_token({logits.const_data_ptr<float>() + i * V, V}, sequence.request.sampling, sequence.request.index, sequence.response.ids.size());
-    }
+    });
     const Tensor logprobs = kernel<TargetLogprobs>(logits)(logits, tensor_of(ids)).first;   // [chunks]
     int64_t finished = 0, new_tokens = 0;
     for (size_t i = 0; i < chunks.size(); ++i) {

@@ -159,6 +159,23 @@ TEST(GroupedMatmul, AgreesWithItsTwinOnEveryIsaDtypeAndShape) {
         }
 }
 
+TEST(GroupedMatmul, SeveralInOneCallHaveTheBitsOfEachAlone) {
+  for (const Isa isa : available_isas())
+    for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16})
+      for (const int64_t T : {3, 40}) {   // products with few rows only, and a mix
+        const ForceIsa force(isa);
+        const Tensor rows = random_tensor({9, 24}, "rows", dtype), experts = random_tensor({3, 10, 24}, "experts", dtype);
+        const Tensor x = random_tensor({T, 24}, "x", dtype), shared = random_tensor({1, 14, 24}, "shared", dtype);
+        const std::vector<GroupedPart> parts{{rows, experts, {0, 4, 4, 9}}, {x, shared, {0, T}}};
+        const std::vector<Tensor> y = kernel<GroupedMatmuls>(rows)(parts, dtype), twins = reference::grouped_matmuls(parts, dtype);
+        ASSERT_EQ(y.size(), 2u);
+        for (size_t i = 0; i < 2; ++i) {
+          EXPECT_TRUE(same_bits(y[i], kernel<GroupedMatmul>(rows)(parts[i].x, parts[i].weight, parts[i].offsets, dtype))) << isa_name(isa) << " " << dtype_name(dtype) << " " << T;
+          EXPECT_TRUE(close(y[i], twins[i], pick(kMatmul, dtype)));
+        }
+      }
+}
+
 TEST(CrossEntropyKernel, AgreesWithItsTwinAndAutograd) {
   const Tensor targets = at::tensor({3, 0, 36, 17, 17}, at::kLong), grad = random_tensor({5}, "grad", at::kDouble);
   const Tensor logits = random_tensor({5, 37}, "logits", at::kDouble, 5).requires_grad_();

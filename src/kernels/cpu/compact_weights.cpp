@@ -36,8 +36,6 @@ int best_first_scale(const uint16_t* values, int64_t n) {
 }  // namespace
 
 struct CompactWeights::Entry {
-  const char* begin;   // of the weight
-  size_t bytes;
   CompactMatrix matrix;
   Tensor tiles, list_begin, list;
 };
@@ -57,8 +55,7 @@ bool CompactWeights::add(const Tensor& weight) {
   const uint16_t* const values = static_cast<const uint16_t*>(weight.const_data_ptr());
   const int64_t most_listed = weight.numel() / kListedShare;
 
-  auto entry = std::make_unique<Entry>(Entry{.begin = static_cast<const char*>(weight.const_data_ptr()), .bytes = weight.nbytes(), .matrix = {.k = k},
-                                             .tiles = at::empty({n_rows * k * 3 / 2}, at::kByte), .list_begin = at::empty({n_tiles * M::kPairs}, at::kInt),
+  auto entry = std::make_unique<Entry>(Entry{.matrix = {.k = k}, .tiles = at::empty({n_rows * k * 3 / 2}, at::kByte), .list_begin = at::empty({n_tiles * M::kPairs}, at::kInt),
                                              .list = at::empty({most_listed}, at::kShort)});
   M& m = entry->matrix;
   m.first_scale = best_first_scale(values, weight.numel());
@@ -83,8 +80,9 @@ bool CompactWeights::add(const Tensor& weight) {
   });
   if (n_listed.load() > most_listed) return false;
   m.tiles = tiles, m.list_begin = list_begin, m.list = list;
-  const auto place = std::find_if(entries_.begin(), entries_.end(), [&](const auto& other) { return other->begin < entry->begin; });
-  entries_.insert(place, std::move(entry));
+  const Place place{.begin = static_cast<const char*>(weight.const_data_ptr()), .bytes = weight.nbytes(), .matrix = &m};
+  places_.insert(std::upper_bound(places_.begin(), places_.end(), place.begin, [](const char* address, const Place& other) { return address < other.begin; }), place);
+  entries_.push_back(std::move(entry));
   return true;
 }
 
@@ -97,12 +95,12 @@ int64_t CompactWeights::bytes() const {
 CompactWeights::Rows CompactWeights::find_in_use(const void* data, int64_t k) {
   if (!in_use) return {};
   const char* const at = static_cast<const char*>(data);
-  const auto found = std::lower_bound(in_use->entries_.begin(), in_use->entries_.end(), at, [](const auto& entry, const char* address) { return entry->begin > address; });
-  if (found == in_use->entries_.end() || (*found)->matrix.k != k) return {};
-  const Entry& entry = **found;
-  const size_t offset = static_cast<size_t>(at - entry.begin), row_bytes = static_cast<size_t>(k) * sizeof(uint16_t);
-  if (offset >= entry.bytes || offset % (row_bytes * CompactMatrix::kRows) != 0) return {};
-  return {&entry.matrix, static_cast<int64_t>(offset / row_bytes)};
+  const auto after = std::upper_bound(in_use->places_.begin(), in_use->places_.end(), at, [](const char* address, const Place& place) { return address < place.begin; });
+  if (after == in_use->places_.begin()) return {};
+  const Place& place = after[-1];
+  const size_t offset = static_cast<size_t>(at - place.begin), row_bytes = static_cast<size_t>(k) * sizeof(uint16_t);
+  if (place.matrix->k != k || offset >= place.bytes || offset % (row_bytes * CompactMatrix::kRows) != 0) return {};
+  return {place.matrix, static_cast<int64_t>(offset / row_bytes)};
 }
 
 CompactWeights::InUse::InUse(const CompactWeights& weights) : previous_(std::exchange(in_use, &weights)) {}

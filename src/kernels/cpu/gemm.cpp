@@ -49,6 +49,7 @@ std::vector<Task> make_tasks(const std::vector<GemmProblem>& problems, const std
 }  // namespace
 
 void gemm(const std::vector<GemmProblem>& problems) {
+  if (problems.empty()) return;
   if (std::all_of(problems.begin(), problems.end(), is_thin)) return thin_gemm(problems);
   std::vector<GemmPlan> plans(problems.size());
   int64_t workspace_bytes = 0;

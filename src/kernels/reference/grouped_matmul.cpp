@@ -21,6 +21,12 @@ Tensor grouped_matmul(const Tensor& x, const Tensor& weight, const std::vector<i
   });
 }
 
+std::vector<Tensor> grouped_matmuls(const std::vector<GroupedPart>& parts, at::ScalarType out_dtype) {
+  std::vector<Tensor> y;
+  for (const GroupedPart& part : parts) y.push_back(grouped_matmul(part.x, part.weight, part.offsets, out_dtype));
+  return y;
+}
+
 Tensor grouped_matmul_grad_input(const Tensor& grad_y, const Tensor& weight, const std::vector<int64_t>& offsets, at::ScalarType out_dtype) {
   return by_group(offsets, [&](int64_t g, int64_t start, int64_t size) {
     return at::matmul(to_accumulate(grad_y.narrow(0, start, size)), to_accumulate(weight[g])).to(out_dtype);
@@ -38,6 +44,7 @@ void grouped_matmul_grad_weight(const Tensor& grad_y, const Tensor& x, const std
 
 namespace {
 const ReferenceKernel<GroupedMatmul> forward_registered{&grouped_matmul};
+const ReferenceKernel<GroupedMatmuls> several_registered{&grouped_matmuls};
 const ReferenceKernel<GroupedMatmulGradInput> grad_input_registered{&grouped_matmul_grad_input};
 const ReferenceKernel<GroupedMatmulGradWeight> grad_weight_registered{&grouped_matmul_grad_weight};
 }  // namespace
