@@ -64,6 +64,25 @@ struct HcPostKernel {
   using Function = Tensor(const Tensor& streams, const Tensor& out, const Tensor& coefficients);
 };
 
+/// The end of a site and the beginning of the next one, one call for HcPostKernel, HcPreKernel and RmsNorm: decoding is many calls on few numbers.
+struct HcNextArgs {
+  const Tensor& streams;             // [T, M, D]  of the site that ends
+  const Tensor& out;                 // [T, D]
+  const Tensor& coefficients;        // [T, C]
+  const HcTensors& weights;          // of the next site
+  const Tensor& norm;                // [D]
+  const HcConfig& config;
+};
+struct HcNext {
+  Tensor streams;                    // [T, M, D]  between the two
+  HcPre pre;
+  Tensor u, rstd;                    // [T, D], [T]: normed y
+};
+struct HcNextKernel {
+  static constexpr auto kName = "hc_next";
+  using Function = HcNext(const HcNextArgs& args);
+};
+
 struct HcPostBackwardKernel {
   static constexpr auto kName = "hc_post_backward";
   using Function = HcPostGrad(const Tensor& grad_streams, const Tensor& streams, const Tensor& out, const Tensor& coefficients);
@@ -84,6 +103,7 @@ Tensor sinkhorn_backward(const Tensor& grad, const Tensor& logits, int64_t iters
 
 HcPreKernel::Function hc_pre;
 HcPostKernel::Function hc_post;
+HcNextKernel::Function hc_next;
 HcPostBackwardKernel::Function hc_post_backward;
 HcPreBackwardKernel::Function hc_pre_backward;
 

@@ -36,6 +36,13 @@ Tensor hc_post(const Tensor& streams, const Tensor& out, const HcSaved& saved) {
   return kernel<HcPostKernel>(streams)(streams, out, saved.coefficients);
 }
 
+HcNext hc_next(const Tensor& streams, const Tensor& out, const HcSaved& saved, const HyperConnectionWeights& weights, const Weight& norm, const HcConfig& config) {
+  check(streams, weights, config, false);
+  expect_shape(out, {streams.size(0), streams.size(2)}, "hyper_connection.out");
+  expect_shape(norm.value, {streams.size(2)}, "hyper_connection.norm");
+  return kernel<HcNextKernel>(streams)({.streams = streams, .out = out, .coefficients = saved.coefficients, .weights = values(weights), .norm = norm.value, .config = config});
+}
+
 HcPostGrad hc_post_backward(const Tensor& grad_next, const Tensor& streams, const Tensor& out, const HcSaved& saved) {
   expect_same_shape("hyper_connection.post_backward", {grad_next, streams});
   return kernel<HcPostBackwardKernel>(streams)(grad_next, streams, out, saved.coefficients);

@@ -20,6 +20,8 @@ struct HyperConnectionWeights {
 HcPre hc_pre(const Tensor& streams, const HyperConnectionWeights& weights, const HcConfig& config);
 /// Y[k] = post_k * out + sum_j comb[j, k] * X[j].  streams [T, M, D], out [T, D] -> [T, M, D]
 Tensor hc_post(const Tensor& streams, const Tensor& out, const HcSaved& saved);
+/// hc_post of one site, then hc_pre of the next one (`weights`) and rms_norm of its y with the weight `norm` [D].
+HcNext hc_next(const Tensor& streams, const Tensor& out, const HcSaved& saved, const HyperConnectionWeights& weights, const Weight& norm, const HcConfig& config);
 HcPostGrad hc_post_backward(const Tensor& grad_next, const Tensor& streams, const Tensor& out, const HcSaved& saved);
 
 struct HcPreBackward {

@@ -105,20 +105,20 @@ Tensor CachedForward::logits(KvCache& cache, const std::vector<SlotTokens>& chun
   const at::AutoDispatchBelowADInplaceOrView no_gradients;   // without its part of libtorch an operation on few numbers costs half
   const ModelConfig& config = model_.config();
   const Step step = make_step(cache.advance(chunks));
-  Tensor streams = model_.embed(step.plan.token_ids);                                          // [T, M, D]
+  SiteSaved site = enter_site(model_.embed(step.plan.token_ids), blocks_.front().attn_site, config);   // streams [T, M, D]
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const BlockWeights& block = blocks_[i];
     {
       const ProfilePart part("attention");
-      SiteSaved attn = enter_site(streams, block.attn_site, config);
-      streams = leave_site(attn, attention(attn.u, block, cache.layer(static_cast<int64_t>(i)), step));
+      site = next_site(site, attention(site.u, block, cache.layer(static_cast<int64_t>(i)), step), block.ffn_site, config);
     }
     const ProfilePart part("ffn");
-    SiteSaved ffn = enter_site(streams, block.ffn_site, config);
-    streams = leave_site(ffn, moe_ffn(ffn.u, step.plan.token_ids, block.ffn, block.ffn_config, model_.dispatcher()).out);
+    const Tensor out = moe_ffn(site.u, step.plan.token_ids, block.ffn, block.ffn_config, model_.dispatcher()).out;
+    if (i + 1 < blocks_.size()) site = next_site(site, out, blocks_[i + 1].attn_site, config);
+    else site.streams = leave_site(site, out);
   }
   const ProfilePart part("head");
-  if (of == LogitsOf::kLastToken) streams = streams.index_select(0, step.plan.last_tokens);
+  const Tensor streams = of == LogitsOf::kLastToken ? site.streams.index_select(0, step.plan.last_tokens) : site.streams;
   return model_.logits(model_.final_hidden(streams));
 }
 

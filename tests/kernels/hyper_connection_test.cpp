@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/cpu/isa.h"
+#include "kernels/rms_norm.h"
 #include "support/tensors.h"
 
 namespace temper {
@@ -118,6 +119,30 @@ TEST(HyperConnection, AgreesWithItsTwinOnEveryIsaDtypeAndShape) {
               EXPECT_TRUE(close(own.base, other.base, pick(kHyperConnectionGrad, accumulate_dtype(dtype))));
               EXPECT_TRUE(close(own.scale, other.scale, 10 * pick(kHyperConnectionGrad, accumulate_dtype(dtype))));   // cancelling sums
             }
+}
+
+TEST(HyperConnection, TheNextSiteInOneCallHasTheBitsOfItsSteps) {
+  for (const Isa isa : available_isas())
+    for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16})
+      for (const auto& [T, M, D] : {std::tuple<int64_t, int64_t, int64_t>{1, 4, 40}, {8, 4, 512}, {150, 2, 24}, {5, 9, 16}}) {   // 9: left to the twin
+        const ForceIsa force(isa);
+        SCOPED_TRACE(std::string(isa_name(isa)) + " " + dtype_name(dtype) + " T " + std::to_string(T) + " M " + std::to_string(M));
+        const Problem p = problem(T, M, D, dtype, /*head=*/false);
+        const Tensor coefficients = random_tensor({T, 2 * M + M * M}, "coefficients", accumulate_dtype(dtype)), norm = random_tensor({D}, "norm", accumulate_dtype(dtype));
+        const HcNextArgs args{.streams = p.streams, .out = p.out, .coefficients = coefficients, .weights = p.weights, .norm = norm, .config = p.config};
+        const HcNext next = kernel<HcNextKernel>(p.streams)(args), twin = reference::hc_next(args);
+        const Tensor streams = kernel<HcPostKernel>(p.streams)(p.streams, p.out, coefficients);
+        const HcPre pre = kernel<HcPreKernel>(streams)(streams, p.weights, p.config, false);
+        const auto [u, rstd] = kernel<RmsNorm>(pre.y)(pre.y, norm, p.config.rms_norm_eps);
+        EXPECT_TRUE(same_bits(next.streams, streams));
+        EXPECT_TRUE(same_bits(next.pre.y, pre.y));
+        EXPECT_TRUE(same_bits(next.pre.saved.inv_rms, pre.saved.inv_rms));
+        EXPECT_TRUE(same_bits(next.pre.saved.mix, pre.saved.mix));
+        EXPECT_TRUE(same_bits(next.pre.saved.coefficients, pre.saved.coefficients));
+        EXPECT_TRUE(same_bits(next.u, u));
+        EXPECT_TRUE(same_bits(next.rstd, rstd));
+        EXPECT_TRUE(close(next.u, twin.u, pick(kHyperConnection, dtype)));
+      }
 }
 
 TEST(HyperConnection, RepeatsItsBits) {

@@ -3,8 +3,12 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
+#include <tuple>
+
 #include "kernels/cpu/isa/hyper_connection.h"
+#include "kernels/cpu/isa/rms_norm.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/rms_norm.h"
 
 namespace temper {
 namespace {
@@ -40,11 +44,9 @@ void set_config(HcRows& rows, const HcConfig& config, const HcTensors& weights) 
   rows.scale = weights.scale.const_data_ptr();
 }
 
-HcPre pre(const Tensor& streams_any, const HcTensors& weights, const HcConfig& config, bool head) {
-  if (!fits(config.hc_mult)) return reference::hc_pre(streams_any, weights, config, head);
-  const Tensor streams = streams_any.contiguous();
+// What hc_pre_rows writes.
+HcPre make_pre(HcRows& rows, const Tensor& streams, const HcTensors& weights, const HcConfig& config, bool head) {
   const int64_t T = streams.size(0), C = weights.fn.size(0);
-  HcRows rows = make_rows(streams);
   set_config(rows, config, weights);
   rows.head = head;
   HcPre result{at::empty({T, rows.D}, streams.options()),
@@ -53,9 +55,31 @@ HcPre pre(const Tensor& streams_any, const HcTensors& weights, const HcConfig& c
   rows.inv_rms = result.saved.inv_rms.data_ptr();
   rows.mix = result.saved.mix.data_ptr();
   rows.coefficients = result.saved.coefficients.data_ptr();
-  int64_t scratch_bytes = 0;
-  TEMPER_ISA_PICK(hc_pre_scratch)(rows, scratch_bytes);
-  const Tensor scratch = part_scratch(count_parts(T, grain(rows)), scratch_bytes);
+  return result;
+}
+
+Tensor pre_scratch(const HcRows& rows, int64_t n_tokens) {
+  int64_t bytes = 0;
+  TEMPER_ISA_PICK(hc_pre_scratch)(rows, bytes);
+  return part_scratch(count_parts(n_tokens, grain(rows)), bytes);
+}
+
+HcRows make_post(const Tensor& streams, const Tensor& out, const Tensor& coefficients, const Tensor& next) {
+  HcRows rows = make_rows(streams);
+  rows.C = coefficients.size(1);
+  rows.out = out.const_data_ptr();
+  rows.coefficients = coefficients.data_ptr();
+  rows.next = next.data_ptr();
+  return rows;
+}
+
+HcPre pre(const Tensor& streams_any, const HcTensors& weights, const HcConfig& config, bool head) {
+  if (!fits(config.hc_mult)) return reference::hc_pre(streams_any, weights, config, head);
+  const Tensor streams = streams_any.contiguous();
+  const int64_t T = streams.size(0);
+  HcRows rows = make_rows(streams);
+  HcPre result = make_pre(rows, streams, weights, config, head);
+  const Tensor scratch = pre_scratch(rows, T);
   parallel_parts(T, grain(rows), [&](int64_t part, int64_t begin, int64_t end) { TEMPER_ISA_PICK(hc_pre_rows)(rows, scratch_of(scratch, part), begin, end); });
   return result;
 }
@@ -64,12 +88,33 @@ Tensor post(const Tensor& streams_any, const Tensor& out_any, const Tensor& coef
   if (!fits(streams_any.size(1))) return reference::hc_post(streams_any, out_any, coefficients);
   const Tensor streams = streams_any.contiguous(), out = out_any.contiguous();
   Tensor next = at::empty_like(streams);
-  HcRows rows = make_rows(streams);
-  rows.C = coefficients.size(1);
-  rows.out = out.const_data_ptr();
-  rows.coefficients = coefficients.data_ptr();
-  rows.next = next.data_ptr();
+  const HcRows rows = make_post(streams, out, coefficients, next);
   parallel_parts(streams.size(0), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(hc_post_rows)(rows, begin, end); });
+  return next;
+}
+
+// Every token's rows go through all three steps on one thread.
+HcNext next_site(const HcNextArgs& args) {
+  if (!fits(args.config.hc_mult)) {
+    HcNext next{.streams = post(args.streams, args.out, args.coefficients), .pre = {}, .u = {}, .rstd = {}};
+    next.pre = pre(next.streams, args.weights, args.config, /*head=*/false);
+    std::tie(next.u, next.rstd) = kernel<RmsNorm>(next.pre.y)(next.pre.y, args.norm, args.config.rms_norm_eps);
+    return next;
+  }
+  const Tensor streams = args.streams.contiguous(), out = args.out.contiguous(), norm = args.norm.to(args.weights.fn.scalar_type()).contiguous();
+  const int64_t T = streams.size(0);
+  HcNext next{.streams = at::empty_like(streams), .pre = {}, .u = at::empty_like(out), .rstd = at::empty({T}, args.weights.fn.options())};
+  const HcRows post_rows = make_post(streams, out, args.coefficients, next.streams);
+  HcRows pre_rows = make_rows(next.streams);
+  next.pre = make_pre(pre_rows, next.streams, args.weights, args.config, /*head=*/false);
+  const RmsNormRows norm_rows{.element = post_rows.element, .size = pre_rows.D, .eps = args.config.rms_norm_eps, .x = next.pre.y.const_data_ptr(),
+                              .weight = norm.const_data_ptr(), .y = next.u.data_ptr(), .rstd = next.rstd.data_ptr(), .grad_y = nullptr, .grad_x = nullptr};
+  const Tensor scratch = pre_scratch(pre_rows, T);
+  parallel_parts(T, grain(pre_rows), [&](int64_t part, int64_t begin, int64_t end) {
+    TEMPER_ISA_PICK(hc_post_rows)(post_rows, begin, end);
+    TEMPER_ISA_PICK(hc_pre_rows)(pre_rows, scratch_of(scratch, part), begin, end);
+    TEMPER_ISA_PICK(rms_norm_rows)(norm_rows, begin, end);
+  });
   return next;
 }
 
@@ -154,6 +199,7 @@ HcPreGrad pre_backward(const HcPreBackwardArgs& args) {
 }
 
 const CpuKernel<HcPreKernel, &pre> pre_registered;
+const CpuKernel<HcNextKernel, &next_site> next_registered;
 const CpuKernel<HcPostKernel, &post> post_registered;
 const CpuKernel<HcPostBackwardKernel, &post_backward> post_backward_registered;
 const CpuKernel<HcPreBackwardKernel, &pre_backward> pre_backward_registered;

@@ -9,7 +9,10 @@
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <tuple>
 #include <vector>
+
+#include "kernels/rms_norm.h"
 
 namespace temper::reference {
 namespace {
@@ -131,9 +134,17 @@ HcPreGrad hc_pre_backward(const HcPreBackwardArgs& args) {
   return grads;
 }
 
+HcNext hc_next(const HcNextArgs& args) {
+  HcNext next{.streams = hc_post(args.streams, args.out, args.coefficients), .pre = {}, .u = {}, .rstd = {}};
+  next.pre = hc_pre(next.streams, args.weights, args.config, /*head=*/false);
+  std::tie(next.u, next.rstd) = rms_norm(next.pre.y, args.norm, args.config.rms_norm_eps);
+  return next;
+}
+
 namespace {
 const ReferenceKernel<HcPreKernel> pre_registered{&hc_pre};
 const ReferenceKernel<HcPostKernel> post_registered{&hc_post};
+const ReferenceKernel<HcNextKernel> next_registered{&hc_next};
 const ReferenceKernel<HcPostBackwardKernel> post_backward_registered{&hc_post_backward};
 const ReferenceKernel<HcPreBackwardKernel> pre_backward_registered{&hc_pre_backward};
 }  // namespace

@@ -29,6 +29,12 @@ Tensor leave_site(SiteSaved& saved, const Tensor& out) {
   return hc_post(saved.streams, out, saved.hc);                                               // [T, M, D]
 }
 
+SiteSaved next_site(SiteSaved& saved, const Tensor& out, const SiteWeights& weights, const ModelConfig& config) {
+  saved.out = out;
+  HcNext next = hc_next(saved.streams, out, saved.hc, weights.hc, weights.norm, hc_config(config));
+  return {.streams = std::move(next.streams), .hc = std::move(next.pre.saved), .y = std::move(next.pre.y), .rstd = std::move(next.rstd), .u = std::move(next.u), .out = {}};
+}
+
 HcPostGrad leave_site_backward(const Tensor& grad_next, const SiteSaved& saved) { return hc_post_backward(grad_next, saved.streams, saved.out, saved.hc); }
 
 Tensor enter_site_backward(const EnterSiteBackward& args, const SiteWeights& weights, const ModelConfig& config) {

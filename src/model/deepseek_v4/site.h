@@ -31,6 +31,9 @@ Tensor site_input(const SiteSaved& saved, const SiteWeights& weights, const Mode
 /// Keeps `out`; -> the next streams [T, M, D].
 Tensor leave_site(SiteSaved& saved, const Tensor& out);
 
+/// leave_site(saved, out), then enter_site of the next site, whose weights these are; in one call.
+SiteSaved next_site(SiteSaved& saved, const Tensor& out, const SiteWeights& weights, const ModelConfig& config);
+
 /// grad_next [T, M, D] -> gradients of `out` and of the coefficients.
 HcPostGrad leave_site_backward(const Tensor& grad_next, const SiteSaved& saved);
 /// grad_u [T, D] -> gradient of the streams [T, M, D]; adds to the weights' grads.
