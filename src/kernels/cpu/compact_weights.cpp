@@ -62,23 +62,27 @@ bool CompactWeights::add(const Tensor& weight) {
   uint8_t* const tiles = entry->tiles.mutable_data_ptr<uint8_t>();
   uint32_t* const list_begin = static_cast<uint32_t*>(entry->list_begin.data_ptr());
   uint16_t* const list = static_cast<uint16_t*>(entry->list.data_ptr());
-  std::atomic<int64_t> n_listed{0};   // tiles take their places in the list as they come: no product depends on the order
+  std::atomic<bool> fits{true};
   parallel_parts(n_tiles, 1, [&](int64_t, int64_t begin, int64_t end) {
     std::vector<uint16_t> listed(static_cast<size_t>(M::kRows * k));
-    for (int64_t tile = begin; tile < end; ++tile) {
+    int64_t next = most_listed * begin / n_tiles;   // each part has its own share of the list
+    const int64_t list_end = most_listed * end / n_tiles;
+    for (int64_t tile = begin; tile < end && fits.load(std::memory_order_relaxed); ++tile) {
       CompactTile work{.rows = values + tile * M::kRows * k, .k = k, .first_scale = m.first_scale, .tile = tiles + tile * m.tile_bytes(), .list = listed.data(), .n_listed = {}};
       TEMPER_ISA_PICK(make_compact_tile)(work);
       const int64_t n = std::accumulate(std::begin(work.n_listed), std::end(work.n_listed), int64_t{0});
-      int64_t at = n_listed.fetch_add(n, std::memory_order_relaxed);
-      if (at + n > most_listed) break;
-      std::memcpy(list + at, listed.data(), static_cast<size_t>(n) * sizeof(uint16_t));
+      if (next + n > list_end) {
+        fits = false;
+        break;
+      }
+      std::memcpy(list + next, listed.data(), static_cast<size_t>(n) * sizeof(uint16_t));
       for (int64_t pair = 0; pair < M::kPairs; ++pair) {
-        list_begin[tile * M::kPairs + pair] = static_cast<uint32_t>(at);
-        at += work.n_listed[pair];
+        list_begin[tile * M::kPairs + pair] = static_cast<uint32_t>(next);
+        next += work.n_listed[pair];
       }
     }
   });
-  if (n_listed.load() > most_listed) return false;
+  if (!fits) return false;
   m.tiles = tiles, m.list_begin = list_begin, m.list = list;
   const Place place{.begin = static_cast<const char*>(weight.const_data_ptr()), .bytes = weight.nbytes(), .matrix = &m};
   places_.insert(std::upper_bound(places_.begin(), places_.end(), place.begin, [](const char* address, const Place& other) { return address < other.begin; }), place);

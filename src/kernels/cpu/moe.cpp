@@ -69,7 +69,7 @@ RouterScores route(const RouterArgs& given) {
   const float* bias_data = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
   const int64_t* table_data = table.defined() ? table.const_data_ptr<int64_t>() : nullptr;
   int64_t* ids = result.expert_ids.mutable_data_ptr<int64_t>();
-  parallel_parts(T, grain(16 * logits.size(1)), [&](int64_t, int64_t begin, int64_t end) {
+  parallel_parts(T, grain(64 * logits.size(1)), [&](int64_t, int64_t begin, int64_t end) {
     if (logits.scalar_type() == at::kDouble) route_tokens(args, bias_data, table_data, ids, result.weights.mutable_data_ptr<double>(), begin, end);
     else route_tokens(args, bias_data, table_data, ids, result.weights.mutable_data_ptr<float>(), begin, end);
   });

@@ -224,6 +224,7 @@ class CompactStrip {
 }  // namespace
 
 void make_compact_tile(CompactTile& t) {
+  const int64_t ahead = 2 * kRows * t.k;   // two tiles: several rows at once are no sequence that the processor foresees
   uint16_t* list = t.list;
   for (int pair = 0; pair < M::kPairs; ++pair) {
     const uint16_t* const before = list;
@@ -231,6 +232,7 @@ void make_compact_tile(CompactTile& t) {
       for (int j = 2 * pair; j < 2 * pair + 2; ++j) {
         const uint16_t* const row = static_cast<const uint16_t*>(t.rows) + j * t.k + k;
         uint8_t* const block = t.tile + k / kValues * kBlockBytes;
+        __builtin_prefetch(row + ahead), __builtin_prefetch(row + ahead + kHalf);
         const uint64_t marked = make_row(row, t.first_scale, block + j * kValues, block + kRows * kValues + j * kHalf);
         if (__builtin_expect(marked == 0, 1)) continue;
         for (int i = 0; i < kValues; ++i)
