@@ -1,6 +1,6 @@
 #pragma once
 // bf16 weights a second time in 12 bits a value, without loss, for decoding: its products take as long as reading their weights, and so
-// read a quarter less.  The same bits come out.  CPU only.
+// read a quarter less.  CPU only.
 
 #include <memory>
 #include <vector>
@@ -22,7 +22,7 @@ class CompactWeights {
   CompactWeights(CompactWeights&&) noexcept;
   CompactWeights& operator=(CompactWeights&&) noexcept;
 
-  /// weight [.., O, I], bf16 on the CPU, contiguous, with rows O in fours and I a multiple of 64.  From now on it must neither change nor be
+  /// weight [.., O, I], bf16 on the CPU, contiguous, with O and I multiples of 32.  From now on it must neither change nor be
   /// freed while this is in use.  False, and products go on to read the weight itself, for another weight and for one whose values are
   /// spread over too many powers of two.
   bool add(const Tensor& weight);

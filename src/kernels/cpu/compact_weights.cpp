@@ -5,7 +5,6 @@
 #include <array>
 #include <atomic>
 #include <cstring>
-#include <numeric>
 #include <utility>
 
 #include "kernels/cpu/isa/compact.h"
@@ -51,11 +50,11 @@ bool CompactWeights::add(const Tensor& weight) {
   using M = CompactMatrix;
   if (!weight.is_cpu() || weight.scalar_type() != at::kBFloat16 || weight.dim() < 2 || !weight.is_contiguous() || weight.numel() == 0) return false;
   const int64_t k = weight.size(-1), n_rows = weight.numel() / k, n_tiles = n_rows / M::kRows;
-  if (k % M::kValues != 0 || weight.size(-2) % M::kRows != 0) return false;
+  if (k % M::kColumnsUnit != 0 || weight.size(-2) % M::kRows != 0) return false;
   const uint16_t* const values = static_cast<const uint16_t*>(weight.const_data_ptr());
   const int64_t most_listed = weight.numel() / kListedShare;
 
-  auto entry = std::make_unique<Entry>(Entry{.matrix = {.k = k}, .tiles = at::empty({n_rows * k * 3 / 2}, at::kByte), .list_begin = at::empty({n_tiles * M::kPairs}, at::kInt),
+  auto entry = std::make_unique<Entry>(Entry{.matrix = {.k = k}, .tiles = at::empty({n_rows * k * 3 / 2}, at::kByte), .list_begin = at::empty({n_tiles}, at::kInt),
                                              .list = at::empty({most_listed}, at::kShort)});
   M& m = entry->matrix;
   m.first_scale = best_first_scale(values, weight.numel());
@@ -68,18 +67,15 @@ bool CompactWeights::add(const Tensor& weight) {
     int64_t next = most_listed * begin / n_tiles;   // each part has its own share of the list
     const int64_t list_end = most_listed * end / n_tiles;
     for (int64_t tile = begin; tile < end && fits.load(std::memory_order_relaxed); ++tile) {
-      CompactTile work{.rows = values + tile * M::kRows * k, .k = k, .first_scale = m.first_scale, .tile = tiles + tile * m.tile_bytes(), .list = listed.data(), .n_listed = {}};
+      CompactTile work{.rows = values + tile * M::kRows * k, .k = k, .first_scale = m.first_scale, .tile = tiles + tile * m.tile_bytes(), .list = listed.data(), .n_listed = 0};
       TEMPER_ISA_PICK(make_compact_tile)(work);
-      const int64_t n = std::accumulate(std::begin(work.n_listed), std::end(work.n_listed), int64_t{0});
-      if (next + n > list_end) {
+      if (next + work.n_listed > list_end) {
         fits = false;
         break;
       }
-      std::memcpy(list + next, listed.data(), static_cast<size_t>(n) * sizeof(uint16_t));
-      for (int64_t pair = 0; pair < M::kPairs; ++pair) {
-        list_begin[tile * M::kPairs + pair] = static_cast<uint32_t>(next);
-        next += work.n_listed[pair];
-      }
+      std::memcpy(list + next, listed.data(), static_cast<size_t>(work.n_listed) * sizeof(uint16_t));
+      list_begin[tile] = static_cast<uint32_t>(next);
+      next += work.n_listed;
     }
   });
   if (!fits) return false;

@@ -29,7 +29,8 @@ struct Problem {
   }
   /// elements: of b, in one task.
   void cut(int64_t elements) {
-    width = std::max<int64_t>(elements / std::max<int64_t>(product.k, 1) / kUnitColumns, 1) * kUnitColumns;
+    const int64_t unit = compact.matrix ? CompactMatrix::kRows : kUnitColumns;
+    width = std::max<int64_t>(elements / std::max<int64_t>(product.k, 1) / unit, 1) * unit;
     n_tasks = (product.n + width - 1) / width;
   }
 };
@@ -47,7 +48,7 @@ struct Task {
   }
   void compute(const void* after) const {
     const auto& [product, compact, width, n_tasks] = *problem;
-    if (compact.matrix) TEMPER_ISA_PICK(thin_gemm_compact_columns)(product, *compact.matrix, compact.first_row, begin, end, after);
+    if (compact.matrix) TEMPER_ISA_PICK(compact_gemm_columns)(product, *compact.matrix, compact.first_row, begin, end, after);
     else TEMPER_ISA_PICK(thin_gemm_columns)(product, begin, end, after);
   }
 };

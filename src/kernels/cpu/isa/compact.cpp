@@ -1,16 +1,18 @@
 #include "kernels/cpu/isa/compact.h"
 
-#include "kernels/cpu/isa/dot_tile.h"
-#include "kernels/cpu/isa/thin_columns.h"
+#include "kernels/cpu/isa/pack.h"
+#include "kernels/cpu/isa/write_row.h"
 
 namespace temper::TEMPER_ISA_NAMESPACE {
 namespace {
 
 using M = CompactMatrix;
-constexpr int kRows = M::kRows, kValues = M::kValues, kHalf = kValues / 2, kBlockBytes = kRows * M::kRowBytes;
-constexpr int64_t kAheadBytes = 12288;   // how far ahead tiles are fetched
-
-constexpr uint16_t kMagnitude = 0x7fff;   // without the sign
+constexpr int kRows = M::kRows, kHalf = kRows / 2, kPairs = M::kPairs;
+constexpr int kPairValues = 2 * kRows, kNibbleBytes = kRows;   // of a pair of columns
+constexpr int kVectors = kRows / kLanes<float>;                // of sums for a row of a
+constexpr int kMostRowsOfA = 8;                                // at a time: their sums fit the registers
+constexpr int64_t kAheadBytes = 12288;                         // how far ahead tiles are fetched
+constexpr uint16_t kMagnitude = 0x7fff;                        // without the sign
 
 // The high byte that each nibble stands for.
 void high_bytes(int first_scale, uint8_t* bytes) {
@@ -20,20 +22,19 @@ void high_bytes(int first_scale, uint8_t* bytes) {
   }
 }
 
-// Of value i of a row: the place of its low byte, and of its nibble among kValues.
-constexpr int place_in_block(int i) {
-  constexpr int kLaneWords = 8;
-  const int word = i % kHalf;
-  return word / kLaneWords * 2 * kLaneWords + i / kHalf * kLaneWords + word % kLaneWords;
+// The place of a low byte, and of a nibble, among those of a pair of columns; value i = column i % 2 of row i / 2.
+constexpr int place_in_pair(int i) {
+  constexpr int kLaneWords = 8;   // of 16 bytes
+  const int word = i % kRows;
+  return word / kLaneWords * 2 * kLaneWords + i / kRows * kLaneWords + word % kLaneWords;
 }
 
-#if defined(__AVX512BW__)
-
-// The values of kB rows in a block as vectors: the halves of each row.
-template <int kB>
-struct Halves {
-  __m512i v[2][kB];
+// The pairs of all rows of a tile, first column below.
+struct Pairs {
+  FullLanes v[kVectors];
 };
+
+#if defined(__AVX512BW__)
 
 class Unpack {
  public:
@@ -43,31 +44,29 @@ class Unpack {
     high_bytes_ = _mm512_load_si512(bytes);
   }
 
-  // Rows [first, first + kB) of the block; moves the lists of their pairs past its marked values.
-  template <int kB>
-  [[gnu::always_inline]] inline void operator()(const uint8_t* block, int first, const uint16_t** lists, Halves<kB>& to) const {
-    __mmask64 scale_0[kB], any = 0;
+  // A block's pairs of columns; moves `list` past its marked values.
+  [[gnu::always_inline]] inline void operator()(const uint8_t* block, const uint16_t*& list, Pairs (&to)[kPairs]) const {
+    __mmask64 scale_0[kPairs], any = 0;
 #pragma GCC unroll 4
-    for (int j = 0; j < kB; ++j) {
-      const __m512i low = _mm512_loadu_si512(block + (first + j) * kValues);
-      const __m256i nibbles = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + kRows * kValues + (first + j) * kHalf));
+    for (int pair = 0; pair < kPairs; ++pair) {
+      const __m512i low = _mm512_loadu_si512(block + pair * kPairValues);
+      const __m256i nibbles = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + kPairs * kPairValues + pair * kNibbleBytes));
       // Both halves, the second one's nibbles moved down.  The masks (all lanes) are for the compiler's warnings.
       const __m512i apart = _mm512_maskz_srlv_epi64(0xff, _mm512_maskz_broadcast_i64x4(0xff, nibbles), _mm512_set_epi64(4, 4, 4, 4, 0, 0, 0, 0));
       const __m512i high = _mm512_shuffle_epi8(high_bytes_, _mm512_and_si512(apart, _mm512_set1_epi8(0x0f)));
-      scale_0[j] = _mm512_testn_epi8_mask(high, _mm512_set1_epi8(0x7f));
-      to.v[0][j] = _mm512_unpacklo_epi8(low, high);
-      to.v[1][j] = _mm512_unpackhi_epi8(low, high);
+      scale_0[pair] = _mm512_testn_epi8_mask(high, _mm512_set1_epi8(0x7f));
+      to[pair].v[0] = reinterpret_cast<FullLanes>(_mm512_unpacklo_epi8(low, high));
+      to[pair].v[1] = reinterpret_cast<FullLanes>(_mm512_unpackhi_epi8(low, high));
     }
 #pragma GCC unroll 4
-    for (int j = 0; j < kB; ++j) any |= scale_0[j];
+    for (int pair = 0; pair < kPairs; ++pair) any |= scale_0[pair];
     if (__builtin_expect(any == 0, 1)) return;
 #pragma GCC unroll 8
-    for (int i = 0; i < 2 * kB; ++i) {
-      __m512i& half = to.v[i % 2][i / 2];
-      const uint16_t*& list = lists[i / 4];
-      const __m512i magnitude = _mm512_and_si512(half, _mm512_set1_epi16(kMagnitude));
+    for (int i = 0; i < 2 * kPairs; ++i) {
+      FullLanes& values = to[i / 2].v[i % 2];
+      const __m512i magnitude = _mm512_and_si512(reinterpret_cast<__m512i>(values), _mm512_set1_epi16(kMagnitude));
       for (__mmask32 marked = _mm512_cmpeq_epi16_mask(magnitude, _mm512_set1_epi16(M::kMarked)); marked != 0; marked &= marked - 1)
-        half = _mm512_mask_set1_epi16(half, marked & -marked, static_cast<short>(*list++));
+        values = reinterpret_cast<FullLanes>(_mm512_mask_set1_epi16(reinterpret_cast<__m512i>(values), marked & -marked, static_cast<short>(*list++)));
     }
   }
 
@@ -75,22 +74,9 @@ class Unpack {
   __m512i high_bytes_;
 };
 
-// Row j of `step`, of T::kWidth values.
-template <class T, int kB>
-typename T::A step_of(const Halves<kB>& block, int step, int j) {
-  if constexpr (T::kWidth == kHalf) {
-    return block.v[step][j];
-  } else {
-    alignas(64) bf16 values[kHalf];   // the compiler finds the part that it needs
-    constexpr int kEach = kHalf / T::kWidth;
-    _mm512_store_si512(values, block.v[step / kEach][j]);
-    return T::load_b(values + step % kEach * T::kWidth);
-  }
-}
-
-// Value i of a row goes to place_in_block(i).
-__mmask64 make_row(const uint16_t* row, int first_scale, uint8_t* low_bytes, uint8_t* nibbles) {
-  const __m512i first = _mm512_loadu_si512(row), second = _mm512_loadu_si512(row + kHalf), ff = _mm512_set1_epi16(0xff);
+// One pair of columns; where the marked values are, by place_in_pair.
+uint64_t make_pair(const Pairs& pairs, int first_scale, uint8_t* low_bytes, uint8_t* nibbles) {
+  const __m512i first = reinterpret_cast<__m512i>(pairs.v[0]), second = reinterpret_cast<__m512i>(pairs.v[1]), ff = _mm512_set1_epi16(0xff);
   __m512i low = _mm512_packus_epi16(_mm512_and_si512(first, ff), _mm512_and_si512(second, ff));
   const __m512i high = _mm512_packus_epi16(_mm512_maskz_srli_epi16(-1U, first, 8), _mm512_maskz_srli_epi16(-1U, second, 8));
   const __m512i scale = _mm512_and_si512(high, _mm512_set1_epi8(0x7f)), code = _mm512_sub_epi8(scale, _mm512_set1_epi8(static_cast<char>(first_scale - 1)));
@@ -108,144 +94,173 @@ __mmask64 make_row(const uint16_t* row, int first_scale, uint8_t* low_bytes, uin
 
 #else
 
-template <int kB>
-struct Halves {
-  bf16 v[kB][kValues];
-};
-
 class Unpack {
  public:
   explicit Unpack(const M& matrix) { high_bytes(matrix.first_scale, high_bytes_); }
 
-  template <int kB>
-  void operator()(const uint8_t* block, int first, const uint16_t** lists, Halves<kB>& to) const {
-    for (int j = 0; j < kB; ++j)
-      for (int i = 0; i < kValues; ++i) {
-        const int place = place_in_block(i);
-        const uint8_t nibbles = block[kRows * kValues + (first + j) * kHalf + place % kHalf], nibble = place < kHalf ? nibbles & 15 : nibbles >> 4;
-        const uint16_t value = static_cast<uint16_t>(high_bytes_[nibble] << 8 | block[(first + j) * kValues + place]);
-        to.v[j][i].bits = (value & kMagnitude) == M::kMarked ? *lists[j / 2]++ : value;
+  void operator()(const uint8_t* block, const uint16_t*& list, Pairs (&to)[kPairs]) const {
+    for (int pair = 0; pair < kPairs; ++pair) {
+      uint16_t values[kPairValues];
+      for (int i = 0; i < kPairValues; ++i) {
+        const int place = place_in_pair(i);
+        const uint8_t nibbles = block[kPairs * kPairValues + pair * kNibbleBytes + place % kNibbleBytes], nibble = place < kNibbleBytes ? nibbles & 15 : nibbles >> 4;
+        const uint16_t value = static_cast<uint16_t>(high_bytes_[nibble] << 8 | block[pair * kPairValues + place]);
+        values[i] = (value & kMagnitude) == M::kMarked ? *list++ : value;
       }
+      __builtin_memcpy(to[pair].v, values, sizeof(values));
+    }
   }
 
  private:
   uint8_t high_bytes_[16];
 };
 
-template <class T, int kB>
-typename T::A step_of(const Halves<kB>& block, int step, int j) { return T::load_b(block.v[j] + step * T::kWidth); }
-
-uint64_t make_row(const uint16_t* row, int first_scale, uint8_t* low_bytes, uint8_t* nibbles) {
-  uint8_t apart[kValues];
+uint64_t make_pair(const Pairs& pairs, int first_scale, uint8_t* low_bytes, uint8_t* nibbles) {
+  uint16_t values[kPairValues];
+  __builtin_memcpy(values, pairs.v, sizeof(values));
+  uint8_t apart[kPairValues];
   uint64_t all_marked = 0;
-  for (int i = 0; i < kValues; ++i) {
-    const int place = place_in_block(i), scale = row[i] >> 8 & 0x7f, low = row[i] & 0xff, code = scale - first_scale + 1;
+  for (int i = 0; i < kPairValues; ++i) {
+    const int place = place_in_pair(i), scale = values[i] >> 8 & 0x7f, low = values[i] & 0xff, code = scale - first_scale + 1;
     const bool has_code = code >= 1 && code <= M::kScales, zero = scale == 0 && low != M::kMarked, marked = !has_code && !zero;
     low_bytes[place] = static_cast<uint8_t>(marked ? M::kMarked : low);
-    apart[place] = static_cast<uint8_t>(row[i] >> 15 << 3 | (has_code ? code : 0));
+    apart[place] = static_cast<uint8_t>(values[i] >> 15 << 3 | (has_code ? code : 0));
     all_marked |= uint64_t{marked} << place;
   }
-  for (int place = 0; place < kHalf; ++place) nibbles[place] = static_cast<uint8_t>(apart[place] | apart[place + kHalf] << 4);
+  for (int place = 0; place < kNibbleBytes; ++place) nibbles[place] = static_cast<uint8_t>(apart[place] | apart[place + kNibbleBytes] << 4);
   return all_marked;
 }
 
 #endif
 
+// sum += a[0] * first columns + a[1] * second columns
+template <class XA>
+void add_pair(Vec<float>& sum, const XA* a, FullLanes pairs) {
+#if defined(__AVX512BF16__)
+  if constexpr (__is_same(XA, bf16)) {
+    int32_t both;
+    __builtin_memcpy(&both, a, sizeof(both));
+    sum = reinterpret_cast<Vec<float>>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(_mm512_set1_epi32(both)), reinterpret_cast<__m512bh>(pairs)));
+    return;
+  }
+#endif
+  sum += broadcast(to_float(a[0])) * __builtin_bit_cast(Vec<float>, pairs << 16);
+  sum += broadcast(to_float(a[1])) * __builtin_bit_cast(Vec<float>, pairs & 0xffff0000u);
+}
+
 // Tiles of one matrix, for products with rows of a.
-template <class S, class XA>
-class CompactStrip {
+template <class XA>
+class Product {
  public:
   // The thread reads columns [.., end) of the problem, then what lies at `after` (null = nothing).
-  CompactStrip(const M& matrix, int64_t first_row, int64_t end, const void* after)
-      : matrix_(matrix), unpack_(matrix), first_tile_(first_row / kRows), end_((first_row + end) / kRows), after_(static_cast<const uint8_t*>(after)),
-        tiles_ahead_((kAheadBytes + matrix.tile_bytes() - 1) / matrix.tile_bytes()) {}
+  Product(const GemmProblem& p, const M& matrix, int64_t first_row, int64_t end, const void* after)
+      : p_(p), matrix_(matrix), unpack_(matrix), first_tile_(first_row / kRows), end_((first_row + end) / kRows), tile_bytes_(matrix.tile_bytes()),
+        after_(static_cast<const uint8_t*>(after)) {}
 
-  template <int kA>
-  void operator()(const XA* const* a, bool first, int64_t column, S* sums) const {
-    for (int j = 0; j < kLanes<S>; j += kRows) {
-      const int64_t tile = first_tile_ + (column + j) / kRows;
-      if (tile >= end_) return;   // sums of columns past the end are not written
-      tile_dots<kA>(a, first, tile, sums + j);
+  void columns(int64_t begin) const {
+    for (int64_t tile = first_tile_ + begin / kRows; tile < end_; ++tile) {
+      int64_t row = 0;
+      for (; p_.m - row > kMostRowsOfA; row += kMostRowsOfA) rows<kMostRowsOfA>(row, tile);
+      switch (p_.m - row) {
+        case 1: rows<1>(row, tile); break;
+        case 2: rows<2>(row, tile); break;
+        case 3: rows<3>(row, tile); break;
+        case 4: rows<4>(row, tile); break;
+        case 5: rows<5>(row, tile); break;
+        case 6: rows<6>(row, tile); break;
+        case 7: rows<7>(row, tile); break;
+        case 8: rows<8>(row, tile); break;
+      }
     }
   }
 
  private:
+  // kA rows of a from `row` on.
   template <int kA>
-  void tile_dots(const XA* const* a, bool first, int64_t tile, S* out) const {
-    constexpr int L = kLanes<S>;
-    if constexpr (kA * 2 > L) {
-      constexpr int kHere = (kA + 1) / 2;
-      tile_dots<kHere>(a, first, tile, out);
-      tile_dots<kA - kHere>(a + kHere, false, tile, out + kHere * L);
-    } else {
-      constexpr int kB = kA * kRows <= L ? kRows : 2;
-      for (int row = 0; row < kRows; row += kB) dots<kA, kB>(a, tile, row, next(first, tile) + matrix_.tile_bytes() / kRows * row, out + row);
-    }
-  }
-
-  // out[i * kLanes + j] = a row i times row first_row + j of the tile.  next: bytes that are read later, as many, fetched meanwhile.
-  template <int kA, int kB>
-  void dots(const XA* const* a, int64_t tile, int row, const uint8_t* next, S* out) const {
-    using T = Step<S, XA, bf16>;
-    const uint8_t* block = at(tile);
-    const uint16_t* lists[(kB + 1) / 2];
-    for (int pair = 0; pair < kB / 2; ++pair) lists[pair] = matrix_.list + matrix_.list_begin[tile * M::kPairs + row / 2 + pair];
-    DotSums<kA, kB, S, XA, bf16> sums;
-    for (int64_t k = 0; k < matrix_.k; k += kValues, block += kBlockBytes, next += kB * M::kRowBytes) {
-      Halves<kB> values;
-      unpack_(block, row, lists, values);
-#pragma GCC unroll 16
-      for (int step = 0; step < kValues / T::kWidth; ++step) {
-        typename T::A vb[kB];
-#pragma GCC unroll 4
-        for (int j = 0; j < kB; ++j) vb[j] = step_of<T>(values, step, j);
-        sums.add([&](int i) { return a[i] + k + step * T::kWidth; }, vb);
-      }
+  void rows(int64_t row, int64_t tile) const {
+    const XA* a[kA];
+    for (int i = 0; i < kA; ++i) a[i] = static_cast<const XA*>(p_.a.data) + (row + i) * p_.a.row;
+    const uint8_t *const here = at(tile), *const later = (row == 0 ? next(tile) : here) - tile_bytes_;   // with other rows the tile is in the cache already
+    const uint16_t* list = matrix_.list + matrix_.list_begin[tile];
+    Vec<float> sum[kA][kVectors];
 #pragma GCC unroll 8
-      for (int line = 0; line < kB * M::kRowBytes; line += 64) __builtin_prefetch(next + line);
+    for (int i = 0; i < kA; ++i)
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) sum[i][v] = Vec<float>{};
+    int64_t offset = 0;   // in the tile
+    for (int64_t k = 0; k < matrix_.k; k += M::kColumns, offset += M::kBlockBytes) {
+      Pairs pairs[kPairs];
+      unpack_(here + offset, list, pairs);
+#pragma GCC unroll 4
+      for (int pair = 0; pair < kPairs; ++pair)
+#pragma GCC unroll 8
+        for (int i = 0; i < kA; ++i)
+#pragma GCC unroll 8
+          for (int v = 0; v < kVectors; ++v) add_pair(sum[i][v], a[i] + k + 2 * pair, pairs[pair].v[v]);
+      const int64_t ahead = offset + kAheadBytes;
+      const uint8_t* const fetched = (ahead < tile_bytes_ ? here : later) + ahead;
+#pragma GCC unroll 6
+      for (int line = 0; line < M::kBlockBytes; line += 64) __builtin_prefetch(fetched + line);
     }
-    sums.write(out, kLanes<S>);
+    with_element(p_.c_element, [&]<class X>(X*) {
+#pragma GCC unroll 8
+      for (int i = 0; i < kA; ++i) {
+        alignas(64) float sums[kRows];
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) store(sums + v * kLanes<float>, sum[i][v]);
+        write_row(static_cast<X*>(p_.c) + (row + i) * p_.c_row + (tile - first_tile_) * kRows, sums, kRows, p_.add);
+      }
+    });
   }
 
-  const uint8_t* at(int64_t tile) const { return matrix_.tiles + tile * matrix_.tile_bytes(); }
-  const uint8_t* next(bool first, int64_t tile) const {
-    if (!first) return at(tile);   // in the cache already
-    const int64_t later = tile + tiles_ahead_;
-    return later < end_ ? at(later) : after_ ? after_ + (later - end_) * matrix_.tile_bytes() : at(tile);
-  }
+  const uint8_t* at(int64_t tile) const { return matrix_.tiles + tile * tile_bytes_; }
+  const uint8_t* next(int64_t tile) const { return tile + 1 < end_ ? at(tile + 1) : after_ ? after_ : at(tile); }
 
+  const GemmProblem& p_;
   const M& matrix_;
   const Unpack unpack_;
-  int64_t first_tile_, end_;
-  const uint8_t* after_;
-  int64_t tiles_ahead_;
+  const int64_t first_tile_, end_, tile_bytes_;
+  const uint8_t* const after_;
 };
 
 }  // namespace
 
 void make_compact_tile(CompactTile& t) {
-  const int64_t ahead = 2 * kRows * t.k;   // two tiles: several rows at once are no sequence that the processor foresees
+  constexpr int L = kLanes<float>;
+  const uint16_t* const rows = static_cast<const uint16_t*>(t.rows);
+  const uint16_t* const begin = t.list;
   uint16_t* list = t.list;
-  for (int pair = 0; pair < M::kPairs; ++pair) {
-    const uint16_t* const before = list;
-    for (int64_t k = 0; k < t.k; k += kValues)
-      for (int j = 2 * pair; j < 2 * pair + 2; ++j) {
-        const uint16_t* const row = static_cast<const uint16_t*>(t.rows) + j * t.k + k;
-        uint8_t* const block = t.tile + k / kValues * kBlockBytes;
-        __builtin_prefetch(row + ahead), __builtin_prefetch(row + ahead + kHalf);
-        const uint64_t marked = make_row(row, t.first_scale, block + j * kValues, block + kRows * kValues + j * kHalf);
-        if (__builtin_expect(marked == 0, 1)) continue;
-        for (int i = 0; i < kValues; ++i)
-          if (marked >> place_in_block(i) & 1) *list++ = row[i];
+  for (int64_t k = 0; k < t.k; k += 2 * L) {
+    Pairs pairs[L];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      FullLanes square[L];
+#pragma GCC unroll 16
+      for (int i = 0; i < L; ++i) {
+        const uint16_t* const from = rows + (v * L + i) * t.k + k;
+        __builtin_memcpy(&square[i], from, sizeof(square[i]));
+        __builtin_prefetch(from + kRows * t.k);   // the next tile: several rows at once are no sequence that the processor foresees
       }
-    t.n_listed[pair] = list - before;
+      transpose_square(square);
+#pragma GCC unroll 16
+      for (int i = 0; i < L; ++i) pairs[i].v[v] = square[i];
+    }
+    for (int i = 0; i < L; ++i) {
+      const int64_t column = k + 2 * i;
+      uint8_t* const block = t.tile + column / M::kColumns * M::kBlockBytes;
+      const int64_t pair = column % M::kColumns / 2;
+      const uint64_t marked = make_pair(pairs[i], t.first_scale, block + pair * kPairValues, block + kPairs * kPairValues + pair * kNibbleBytes);
+      if (__builtin_expect(marked == 0, 1)) continue;
+      for (int value = 0; value < kPairValues; ++value)
+        if (marked >> place_in_pair(value) & 1) *list++ = rows[value / 2 * t.k + column + value % 2];
+    }
   }
+  t.n_listed = list - begin;
 }
 
-void thin_gemm_compact_columns(const GemmProblem& p, const CompactMatrix& matrix, int64_t first_row, int64_t begin, int64_t end, const void* after) {
-  const auto columns = [&]<class XA>() { thin_columns<float, XA>(p, begin, end, CompactStrip<float, XA>(matrix, first_row, end, after)); };
-  if (p.a.element == Element::kBFloat16) columns.template operator()<bf16>();
-  else columns.template operator()<float>();
+void compact_gemm_columns(const GemmProblem& p, const CompactMatrix& matrix, int64_t first_row, int64_t begin, int64_t end, const void* after) {
+  if (p.a.element == Element::kBFloat16) Product<bf16>(p, matrix, first_row, end, after).columns(begin);
+  else Product<float>(p, matrix, first_row, end, after).columns(begin);
 }
 
 }  // namespace temper::TEMPER_ISA_NAMESPACE

@@ -60,49 +60,26 @@ template <class S, int kUsed, int kSegment = kLanes<S>>
 
 constexpr int power_of_two_from(int n) { return n <= 1 ? 1 : 2 * power_of_two_from((n + 1) / 2); }
 
-// The sums of kA rows of a times kB rows of b; kA * kB is at most kLanes.
-template <int kA, int kB, class S, class XA, class XB>
-struct DotSums {
-  using T = Step<S, XA, XB>;
-  static constexpr int kUsed = power_of_two_from(kA * kB), kEach = kLanes<S> / kUsed;
-  Vec<S> sum[kUsed];
-
-  [[gnu::always_inline]] inline DotSums() {
-#pragma GCC unroll 16
-    for (int i = 0; i < kUsed; ++i) sum[i] = Vec<S>{};   // one by one: registers, no array
-  }
-  /// One step: row i of a is at_a(i), row j of b vb[j].
-  template <class AtA>
-  [[gnu::always_inline]] inline void add(const AtA& at_a, const typename T::A (&vb)[kB]) {
-#pragma GCC unroll 8
-    for (int i = 0; i < kA; ++i) {
-      const typename T::A va = T::load_a(at_a(i));
-#pragma GCC unroll 16
-      for (int j = 0; j < kB; ++j) T::add(sum[i * kB + j], va, vb[j]);
-    }
-  }
-  /// out[i * out_row + j] = a row i times b row j.
-  [[gnu::always_inline]] inline void write(S* out, int64_t out_row) {
-    sum_each<S, kUsed>(sum);
-#pragma GCC unroll 8
-    for (int i = 0; i < kA; ++i)
-#pragma GCC unroll 16
-      for (int j = 0; j < kB; ++j) out[i * out_row + j] = sum[0][(i * kB + j) * kEach];
-  }
-};
-
 // out[i * out_row + j] = a row i times b row j, for kA rows of a and kB of b; kA * kB is at most kLanes.
 // next: where as many rows of b lie that are read later, fetched meanwhile in the order of their addresses: several rows at once are no
 // sequence that the processor foresees.
 template <int kA, int kB, class S, class XA, class XB>
 void dot_tile(const XA* const* a, const XB* const* b, int64_t k, const XB* next, S* out, int64_t out_row) {
   using T = Step<S, XA, XB>;
-  DotSums<kA, kB, S, XA, XB> sums;
+  constexpr int kUsed = power_of_two_from(kA * kB), kEach = kLanes<S> / kUsed;
+  Vec<S> sum[kUsed];
+#pragma GCC unroll 16
+  for (int i = 0; i < kUsed; ++i) sum[i] = Vec<S>{};   // one by one: registers, no array
   const auto step = [&](const auto& at_a, const auto& at_b) {
     typename T::A vb[kB];
 #pragma GCC unroll 16
     for (int j = 0; j < kB; ++j) vb[j] = T::load_b(at_b(j));
-    sums.add(at_a, vb);
+#pragma GCC unroll 8
+    for (int i = 0; i < kA; ++i) {
+      const typename T::A va = T::load_a(at_a(i));
+#pragma GCC unroll 16
+      for (int j = 0; j < kB; ++j) T::add(sum[i * kB + j], va, vb[j]);
+    }
   };
   int64_t begin = 0;
   for (; begin + T::kWidth <= k; begin += T::kWidth) {
@@ -117,7 +94,11 @@ void dot_tile(const XA* const* a, const XB* const* b, int64_t k, const XB* next,
     for (int j = 0; j < kB; ++j) __builtin_memcpy(rest_b[j], b[j] + begin, static_cast<decltype(sizeof(XB))>(k - begin) * sizeof(XB));
     step([&](int i) { return rest_a[i]; }, [&](int j) { return rest_b[j]; });
   }
-  sums.write(out, out_row);
+  sum_each<S, kUsed>(sum);
+#pragma GCC unroll 8
+  for (int i = 0; i < kA; ++i)
+#pragma GCC unroll 16
+    for (int j = 0; j < kB; ++j) out[i * out_row + j] = sum[0][(i * kB + j) * kEach];
 }
 
 }  // namespace
