@@ -3,7 +3,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
+#include <limits>
 #include <string>
 
 namespace temper {
@@ -19,6 +21,21 @@ int64_t peak_resident_bytes() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+}
+
+int64_t available_bytes() {
+  int64_t available = std::numeric_limits<int64_t>::max();
+  std::ifstream meminfo("/proc/meminfo");   // lines such as "MemAvailable:   123456 kB"
+  for (std::string name, rest; meminfo >> name; std::getline(meminfo, rest)) {
+    int64_t kib = 0;
+    if (name != "MemAvailable:") continue;
+    if (meminfo >> kib) available = kib * 1024;
+    break;
+  }
+  std::ifstream most("/sys/fs/cgroup/memory.max"), now("/sys/fs/cgroup/memory.current");
+  int64_t limit = 0, used = 0;
+  if (most >> limit && now >> used) available = std::min(available, std::max<int64_t>(limit - used, 0));   // "max" is no number: no limit
+  return available;
 }
 
 int64_t last_cache_bytes() {

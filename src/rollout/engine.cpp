@@ -206,7 +206,8 @@ std::vector<Response> Engine::generate(const std::vector<Request>& requests, con
   const int64_t n_slots = std::min(config_.max_batch, (n + n_workers - 1) / n_workers);
   if (n_workers == 1) {   // its operations use all threads
     Team::stand_by([&] {
-      const CompactWeights compact = from_memory && most_new_tokens >= config_.compact_from ? compact_copies(weights_) : CompactWeights();
+      const bool compacts = from_memory && most_new_tokens >= config_.compact_from && compute_bytes(weights_) < config_.memory_bytes / 2;
+      const CompactWeights compact = compacts ? compact_copies(weights_) : CompactWeights();
       const CompactWeights::InUse in_use(compact);
       work_through(work, n_slots);
     });

@@ -42,7 +42,8 @@ struct EngineConfig {
   int64_t prefill_tokens = 512;  // most prompt tokens in one step
   bool fp4_indexer = false;      // as CachedForwardOptions
   int64_t cache_bytes = last_cache_bytes();   // more weights than this are read once a step, for one batch that all threads work on
-  int64_t compact_from = 512;    // such weights are made compact first where at least so many new tokens are wanted (kernels/compact_weights.h)
+  int64_t compact_from = 512;    // such weights are made compact first where at least so many new tokens are wanted (kernels/compact_weights.h),
+  int64_t memory_bytes = available_bytes();   // and the compact ones take less than half of this
 };
 
 /// Of the weights that decoding reads in every step; empty where CompactWeights::pays is false.

@@ -121,9 +121,13 @@ TEST(Engine, ManyNewTokensAreMadeFromCompactWeights) {
   std::vector<Request> requests;
   for (int64_t i = 0; i < 5; ++i)
     requests.push_back({.prompt_ids = {1, 2 + i, 7, 3 * i}, .sampling = {.seed = 4}, .max_new_tokens = 20 + i, .index = static_cast<uint64_t>(i)});
-  const auto answers = [&](int64_t compact_from) { return Engine(weights, tokenizer, {.cache_bytes = 0, .compact_from = compact_from}).generate(requests); };
-  const std::vector<Response> plain = answers(111), compact = answers(110);   // 110 are wanted
+  const auto answers = [&](int64_t compact_from, int64_t memory) {
+    return Engine(weights, tokenizer, {.cache_bytes = 0, .compact_from = compact_from, .memory_bytes = memory}).generate(requests);
+  };
+  const std::vector<Response> plain = answers(111, available_bytes()), compact = answers(110, available_bytes()), no_memory = answers(110, 0);   // 110 are wanted
   for (size_t i = 0; i < requests.size(); ++i) {
+    EXPECT_EQ(no_memory[i].ids, plain[i].ids) << i;
+    EXPECT_EQ(no_memory[i].logprobs, plain[i].logprobs) << i;
     EXPECT_EQ(compact[i].ids.size(), plain[i].ids.size()) << i;
     EXPECT_EQ(compact[i].ids[0], plain[i].ids[0]) << i;
     EXPECT_NEAR(compact[i].logprobs[0], plain[i].logprobs[0], 1e-2) << i;
