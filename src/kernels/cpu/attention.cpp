@@ -16,7 +16,10 @@ namespace temper {
 namespace {
 
 // What whole_vectors added is taken off again.
-Tensor restore(const Tensor& y, int64_t dim, at::ScalarType dtype) { return y.narrow(-1, 0, dim).to(dtype).contiguous(); }
+Tensor restore(const Tensor& y, int64_t dim, at::ScalarType dtype) {
+  if (y.size(-1) == dim && y.scalar_type() == dtype) return y;
+  return y.narrow(-1, 0, dim).to(dtype).contiguous();
+}
 
 // Ranges of queries with about equally many keys, one for each thread.
 std::vector<int64_t> split_by_keys(const AttentionArgs& a) {

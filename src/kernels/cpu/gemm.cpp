@@ -93,4 +93,10 @@ MatrixView matrix_view(const Tensor& tensor) {
 
 MatrixView transposed(const MatrixView& matrix) { return {.data = matrix.data, .row = matrix.column, .column = matrix.row, .element = matrix.element}; }
 
+MatrixView from(const MatrixView& matrix, int64_t row, int64_t column) {
+  MatrixView view = matrix;
+  view.data = static_cast<const char*>(matrix.data) + (row * matrix.row + column * matrix.column) * element_bytes(matrix.element);
+  return view;
+}
+
 }  // namespace temper

@@ -15,5 +15,7 @@ void gemm(const std::vector<GemmProblem>& problems);
 /// A [rows, columns] tensor as an operand; its rows or its columns must be adjacent in memory.
 MatrixView matrix_view(const Tensor& tensor);
 MatrixView transposed(const MatrixView& matrix);
+/// The matrix without its first rows and columns.  A view of a tensor would cost more than the product of a few rows.
+MatrixView from(const MatrixView& matrix, int64_t row, int64_t column);
 
 }  // namespace temper

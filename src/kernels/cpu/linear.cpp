@@ -45,9 +45,12 @@ void linear_grad_weight(const Tensor& grad_y, const Tensor& x, Tensor& grad_weig
 Tensor block_linear(const Tensor& x, const Tensor& weight, int64_t groups) {
   const int64_t out = weight.size(0) / groups, in = weight.size(1);
   Tensor y = at::empty({x.size(0), groups * out}, x.options());
+  const MatrixView rows = matrix_view(x), matrices = matrix_view(weight);
+  char* const to = static_cast<char*>(y.data_ptr());
   std::vector<GemmProblem> problems;
   for (int64_t g = 0; g < groups; ++g)
-    problems.push_back(problem(matrix_view(x.narrow(1, g * in, in)), transposed(matrix_view(weight.narrow(0, g * out, out))), in, y.narrow(1, g * out, out), false));
+    problems.push_back({.m = x.size(0), .n = out, .k = in, .a = from(rows, 0, g * in), .b = transposed(from(matrices, g * out, 0)),
+                        .c = to + g * out * element_bytes(element_of(y)), .c_row = groups * out, .c_element = element_of(y), .add = false});
   gemm(problems);
   return y;
 }

@@ -87,8 +87,8 @@ uint64_t make_pair(const Pairs& pairs, int first_scale, uint8_t* low_bytes, uint
   const __m512i sign = _mm512_and_si512(_mm512_maskz_srli_epi16(-1U, high, 4), _mm512_set1_epi8(8));
   const __m512i nibble = _mm512_or_si512(sign, _mm512_maskz_mov_epi8(has_code, code));
   const __m512i upper = _mm512_maskz_sllv_epi64(0xff, _mm512_maskz_shuffle_i64x2(0xff, nibble, nibble, 0x0e), _mm512_set1_epi64(4));
-  _mm512_storeu_si512(low_bytes, low);
-  _mm512_mask_storeu_epi32(nibbles, 0xff, _mm512_or_si512(nibble, upper));
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(low_bytes), low);   // past the caches: it is not read soon
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(nibbles), _mm512_maskz_extracti64x4_epi64(0xff, _mm512_or_si512(nibble, upper), 0));
   return marked;
 }
 
@@ -255,6 +255,9 @@ void make_compact_tile(CompactTile& t) {
         if (marked >> place_in_pair(value) & 1) *list++ = rows[value / 2 * t.k + column + value % 2];
     }
   }
+#if defined(__AVX512BW__)
+  _mm_sfence();   // before others are told that the tile is there
+#endif
   t.n_listed = list - begin;
 }
 
