@@ -1,5 +1,5 @@
 #pragma once
-// Rows of a tensor by index.  Versions: reference/gather_rows.cpp, meta/gather_rows.cpp.
+// Rows of a tensor by index.  Versions: reference/gather_rows.cpp, cpu/gather_rows.cpp, meta/gather_rows.cpp.
 
 #include "kernels/registry.h"
 

@@ -42,8 +42,10 @@ RoutePlan equal_shares(const Tensor& expert_ids, int64_t n_routed_experts) {
 RoutePlan LocalTokenDispatcher::plan(const Tensor& expert_ids, int64_t n_routed_experts) const {
   RoutePlan plan = expert_ids.is_cpu() ? sort_slots(expert_ids, n_routed_experts) :
                    expert_ids.is_meta() ? equal_shares(expert_ids, n_routed_experts) : sort_slots(expert_ids.cpu(), n_routed_experts);
-  plan.row2slot = plan.row2slot.to(expert_ids.device());
-  plan.slot2row = plan.slot2row.to(expert_ids.device());
+  if (!expert_ids.is_cpu()) {
+    plan.row2slot = plan.row2slot.to(expert_ids.device());
+    plan.slot2row = plan.slot2row.to(expert_ids.device());
+  }
   plan.n_tokens = expert_ids.size(0);
   plan.top_k = expert_ids.size(1);
   return plan;
@@ -56,7 +58,7 @@ Tensor LocalTokenDispatcher::combine(const RoutePlan& plan, const Tensor& rows, 
 }
 
 Tensor LocalTokenDispatcher::dispatch_weights(const RoutePlan& plan, const Tensor& weights) const {
-  return gather_rows(weights.flatten(), plan.row2slot);
+  return gather_rows(weights.contiguous().view({-1}), plan.row2slot);
 }
 
 Tensor LocalTokenDispatcher::combine_weights(const RoutePlan& plan, const Tensor& row_values) const {

@@ -29,4 +29,9 @@ void expect_same_shape(std::string_view op, std::initializer_list<Tensor> tensor
 at::ScalarType accumulate_dtype(at::ScalarType dtype);
 Tensor to_accumulate(const Tensor& tensor);
 
+/// `tensor` in this dtype, its elements adjacent.  Asks libtorch only where something is to be done: to() that does nothing costs 0.1 us.
+inline Tensor dense(const Tensor& tensor, at::ScalarType dtype) {
+  return tensor.scalar_type() == dtype && tensor.is_contiguous() ? tensor : tensor.to(dtype).contiguous();
+}
+
 }  // namespace temper

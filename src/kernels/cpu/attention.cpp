@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
@@ -41,7 +40,7 @@ void for_each_part(const AttentionArgs& args, const std::vector<int64_t>& border
 
 AttentionOutput sink_attention(const Tensor& q, const AttentionKeys& keys, const Tensor& sink, double scale) {
   AttentionPointers p = attention_pointers(q, keys, sink, scale);
-  Tensor o = at::empty_like(p.q), lse = at::empty({q.size(0), q.size(1)}, p.sink.options());
+  Tensor o = at::empty(p.q.sizes(), p.q.options()), lse = at::empty({q.size(0), q.size(1)}, p.sink.options());
   p.args.o = o.data_ptr();
   p.args.lse = lse.data_ptr();
   for_each_part(p.args, split_by_keys(p.args), [&](int64_t, int64_t begin, int64_t end, void* scratch) {
@@ -54,7 +53,7 @@ AttentionGrads sink_attention_backward(const Tensor& grad_o_any, const Tensor& d
                                        const Tensor& grad_sink) {
   AttentionPointers p = attention_pointers(trace.q, trace.keys, sink, trace.scale);
   const Tensor grad_o = whole_vectors(grad_o_any), delta = delta_any.contiguous(), lse = trace.lse.contiguous();
-  Tensor grad_q = at::empty_like(p.q), window = at::zeros(p.window.sizes(), lse.options());
+  Tensor grad_q = at::empty(p.q.sizes(), p.q.options()), window = at::zeros(p.window.sizes(), lse.options());
   Tensor entries = p.entries.defined() ? at::zeros(p.entries.sizes(), lse.options()) : Tensor();
   p.args.lse = lse.data_ptr();
   p.args.grad_o = grad_o.const_data_ptr();

@@ -18,7 +18,7 @@ Tensor whole_vectors(const Tensor& x) {
 AttentionPointers attention_pointers(const Tensor& q, const AttentionKeys& keys, const Tensor& sink, double scale) {
   const bool has_entries = keys.entries.defined() && keys.max_entries > 0;
   AttentionPointers p{.q = whole_vectors(q), .window = whole_vectors(keys.window), .entries = has_entries ? whole_vectors(keys.entries) : Tensor(),
-                      .sink = sink.to(accumulate_dtype(q.scalar_type())).contiguous(), .args = {}};
+                      .sink = dense(sink, accumulate_dtype(q.scalar_type())), .args = {}};
   const int64_t n_selected = has_entries && keys.selected.defined() ? keys.selected.size(1) : 0;
   p.args = {.element = element_of(p.q), .n_queries = q.size(0), .n_heads = q.size(1), .dim = p.q.size(2), .scale = scale,
             .q = p.q.const_data_ptr(), .window = p.window.const_data_ptr(), .entries = has_entries ? p.entries.const_data_ptr() : nullptr,

@@ -27,7 +27,9 @@ void* row_pointer(const Tensor& tensor, int64_t row) {
 struct Groups {
   MatrixView first;
   size_t bytes;
-  explicit Groups(const Tensor& weight) : first(matrix_view(weight[0])), bytes(static_cast<size_t>(weight.stride(0)) * weight.element_size()) {}
+  explicit Groups(const Tensor& weight)
+      : first(weight.is_contiguous() ? MatrixView{.data = weight.const_data_ptr(), .row = weight.size(2), .column = 1, .element = element_of(weight)} : matrix_view(weight[0])),
+        bytes(static_cast<size_t>(weight.stride(0)) * weight.element_size()) {}
   MatrixView operator[](int64_t g) const {
     MatrixView view = first;
     view.data = static_cast<const char*>(first.data) + static_cast<size_t>(g) * bytes;

@@ -87,7 +87,7 @@ HcPre pre(const Tensor& streams_any, const HcTensors& weights, const HcConfig& c
 Tensor post(const Tensor& streams_any, const Tensor& out_any, const Tensor& coefficients) {
   if (!fits(streams_any.size(1))) return reference::hc_post(streams_any, out_any, coefficients);
   const Tensor streams = streams_any.contiguous(), out = out_any.contiguous();
-  Tensor next = at::empty_like(streams);
+  Tensor next = at::empty(streams.sizes(), streams.options());
   const HcRows rows = make_post(streams, out, coefficients, next);
   parallel_parts(streams.size(0), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(hc_post_rows)(rows, begin, end); });
   return next;
@@ -101,9 +101,9 @@ HcNext next_site(const HcNextArgs& args) {
     std::tie(next.u, next.rstd) = kernel<RmsNorm>(next.pre.y)(next.pre.y, args.norm, args.config.rms_norm_eps);
     return next;
   }
-  const Tensor streams = args.streams.contiguous(), out = args.out.contiguous(), norm = args.norm.to(args.weights.fn.scalar_type()).contiguous();
+  const Tensor streams = args.streams.contiguous(), out = args.out.contiguous(), norm = dense(args.norm, args.weights.fn.scalar_type());
   const int64_t T = streams.size(0);
-  HcNext next{.streams = at::empty_like(streams), .pre = {}, .u = at::empty_like(out), .rstd = at::empty({T}, args.weights.fn.options())};
+  HcNext next{.streams = at::empty(streams.sizes(), streams.options()), .pre = {}, .u = at::empty(out.sizes(), out.options()), .rstd = at::empty({T}, args.weights.fn.options())};
   const HcRows post_rows = make_post(streams, out, args.coefficients, next.streams);
   HcRows pre_rows = make_rows(next.streams);
   next.pre = make_pre(pre_rows, next.streams, args.weights, args.config, /*head=*/false);
@@ -121,7 +121,7 @@ HcNext next_site(const HcNextArgs& args) {
 HcPostGrad post_backward(const Tensor& grad_any, const Tensor& streams_any, const Tensor& out_any, const Tensor& coefficients) {
   if (!fits(streams_any.size(1))) return reference::hc_post_backward(grad_any, streams_any, out_any, coefficients);
   const Tensor grad_next = grad_any.contiguous(), streams = streams_any.contiguous(), out = out_any.contiguous();
-  HcPostGrad grads{at::empty_like(out), at::empty_like(coefficients)};
+  HcPostGrad grads{at::empty(out.sizes(), out.options()), at::empty(coefficients.sizes(), coefficients.options())};
   HcRows rows = make_rows(streams);
   rows.C = coefficients.size(1);
   rows.out = out.const_data_ptr();
@@ -167,7 +167,7 @@ HcPreGrad pre_backward(const HcPreBackwardArgs& args) {
     rows.grad_next = grad_next.const_data_ptr();
     rows.grad_coefficients = args.grad_coefficients.data_ptr();
   }
-  HcPreGrad grads{at::empty_like(streams), {}, {}, {}};
+  HcPreGrad grads{at::empty(streams.sizes(), streams.options()), {}, {}, {}};
   rows.grad_streams = grads.streams.data_ptr();
 
   const int64_t parts = count_parts(T, grain(rows));

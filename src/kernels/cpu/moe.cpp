@@ -1,7 +1,6 @@
 #include "kernels/moe.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <cmath>
@@ -9,7 +8,6 @@
 
 #include "kernels/cpu/isa/moe.h"
 #include "kernels/cpu/parallel.h"
-#include "kernels/gather_rows.h"
 
 namespace temper {
 namespace {
@@ -62,7 +60,7 @@ void route_tokens(const RouterArgs& args, const float* bias, const int64_t* give
 
 RouterScores route(const RouterArgs& given) {
   const Tensor logits = given.logits.contiguous(), table = given.expert_ids.defined() ? given.expert_ids.contiguous() : Tensor();
-  const Tensor bias = given.bias.defined() ? given.bias.to(at::kFloat).contiguous() : Tensor();
+  const Tensor bias = given.bias.defined() ? dense(given.bias, at::kFloat) : Tensor();
   const int64_t T = logits.size(0), K = table.defined() ? table.size(1) : given.top_k;
   const RouterArgs args{.logits = logits, .bias = bias, .expert_ids = table, .top_k = K, .routed_scale = given.routed_scale};
   RouterScores result{at::empty({T, K}, logits.options().dtype(at::kLong)), at::empty({T, K}, logits.options())};
@@ -147,18 +145,12 @@ Tensor swiglu(const Tensor& gate_up_any, const Tensor& weights_any, double limit
 SwigluGrad swiglu_backward(const Tensor& grad_any, const Tensor& gate_up_any, const Tensor& weights_any, double limit) {
   const Tensor grad = grad_any.contiguous(), gate_up = gate_up_any.contiguous(), weights = weights_any.defined() ? weights_any.contiguous() : Tensor();
   const int64_t N = gate_up.size(0), F = gate_up.size(1) / 2;
-  SwigluGrad result{at::empty_like(gate_up), weights.defined() ? at::empty_like(weights) : Tensor()};
+  SwigluGrad result{at::empty(gate_up.sizes(), gate_up.options()), weights.defined() ? at::empty(weights.sizes(), weights.options()) : Tensor()};
   const SwigluRows a{.element = element_of(gate_up), .F = F, .limit = limit, .gate_up = gate_up.const_data_ptr(), .row_weights = pointer(weights), .out = nullptr,
                      .grad = grad.const_data_ptr(), .grad_gate_up = result.gate_up.data_ptr(),
                      .grad_row_weights = weights.defined() ? result.row_weights.data_ptr() : nullptr};
   parallel_parts(N, grain(4 * F), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(swiglu_backward_rows)(a, begin, end); });
   return result;
-}
-
-Tensor gather(const Tensor& x, const Tensor& rows) {
-  if (x.dim() != 2 || !x.is_contiguous() || !rows.is_contiguous()) return reference::gather_rows(x, rows);
-  const RoutePlan plan{.row2slot = rows, .slot2row = {}, .expert_offsets = {}, .n_tokens = x.size(0), .top_k = 1};
-  return dispatch(plan, x);
 }
 
 const DeviceKernel<RouteKernel> route_registered{c10::DeviceType::CPU, &route};
@@ -167,7 +159,6 @@ const CpuKernel<DispatchKernel, &dispatch> dispatch_registered;
 const CpuKernel<CombineKernel, &combine> combine_registered;
 const CpuKernel<SwigluKernel, &swiglu> swiglu_registered;
 const CpuKernel<SwigluBackwardKernel, &swiglu_backward> swiglu_backward_registered;
-const DeviceKernel<GatherRows> gather_registered{c10::DeviceType::CPU, &gather};
 
 }  // namespace
 }  // namespace temper

@@ -1,7 +1,6 @@
 #include "kernels/rms_norm.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
 
 #include "kernels/cpu/isa/rms_norm.h"
@@ -13,13 +12,13 @@ namespace {
 constexpr int64_t kGrainElements = 16384;   // fewer are not worth a second thread
 
 Tensor wide_weight(const Tensor& weight, const Tensor& x) {
-  return weight.defined() ? weight.to(accumulate_dtype(x.scalar_type())).contiguous() : Tensor();
+  return weight.defined() ? dense(weight, accumulate_dtype(x.scalar_type())) : Tensor();
 }
 const void* pointer(const Tensor& tensor) { return tensor.defined() ? tensor.const_data_ptr() : nullptr; }
 
 std::pair<Tensor, Tensor> rms_norm(const Tensor& x_any, const Tensor& weight_any, double eps) {
   const Tensor x = x_any.contiguous(), weight = wide_weight(weight_any, x);
-  Tensor y = at::empty_like(x), rstd = at::empty(x.sizes().slice(0, x.dim() - 1), x.options().dtype(accumulate_dtype(x.scalar_type())));
+  Tensor y = at::empty(x.sizes(), x.options()), rstd = at::empty(x.sizes().slice(0, x.dim() - 1), x.options().dtype(accumulate_dtype(x.scalar_type())));
   const RmsNormRows rows{.element = element_of(x), .size = x.size(-1), .eps = eps, .x = x.const_data_ptr(), .weight = pointer(weight),
                          .y = y.data_ptr(), .rstd = rstd.data_ptr(), .grad_y = nullptr, .grad_x = nullptr};
   parallel_parts(rstd.numel(), kGrainElements / rows.size, [&](int64_t, int64_t begin, int64_t end) {
@@ -30,7 +29,7 @@ std::pair<Tensor, Tensor> rms_norm(const Tensor& x_any, const Tensor& weight_any
 
 Tensor rms_norm_backward(const Tensor& grad_y_any, const Tensor& x_any, const Tensor& weight_any, const Tensor& rstd, const Tensor& grad_weight) {
   const Tensor x = x_any.contiguous(), weight = wide_weight(weight_any, x), grad_y = grad_y_any.contiguous();
-  Tensor grad_x = at::empty_like(x);
+  Tensor grad_x = at::empty(x.sizes(), x.options());
   const RmsNormRows rows{.element = element_of(x), .size = x.size(-1), .eps = 0, .x = x.const_data_ptr(), .weight = pointer(weight),
                          .y = nullptr, .rstd = rstd.data_ptr(), .grad_y = grad_y.const_data_ptr(), .grad_x = grad_x.data_ptr()};
   const int64_t n_rows = rstd.numel(), grain = kGrainElements / rows.size;

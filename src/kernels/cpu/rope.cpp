@@ -1,7 +1,6 @@
 #include "kernels/rope.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 
 #include "kernels/cpu/isa/rope.h"
 #include "kernels/cpu/parallel.h"
@@ -22,7 +21,7 @@ int64_t grain(const RopeRows& rows) { return kGrainElements / std::max<int64_t>(
 // Angles in the accumulate dtype of x: a float64 check may share float32 tables.
 Rotation as_wide(const Rotation& rotation, const Tensor& x) {
   const at::ScalarType wide = accumulate_dtype(x.scalar_type());
-  return {rotation.cos.to(wide).contiguous(), rotation.sin.to(wide).contiguous()};
+  return {dense(rotation.cos, wide), dense(rotation.sin, wide)};
 }
 
 void rope(const Tensor& x_any, const Rotation& rotation_any, bool inverse, Tensor& out_any) {
@@ -38,7 +37,7 @@ void rope(const Tensor& x_any, const Rotation& rotation_any, bool inverse, Tenso
 std::pair<Tensor, Tensor> norm_rope(const Tensor& x_any, const Rotation& rotation_any, double eps) {
   const Tensor x = x_any.contiguous();
   const Rotation rotation = as_wide(rotation_any, x);
-  Tensor out = at::empty_like(x), rstd = at::empty(x.sizes().slice(0, 2), rotation.cos.options());
+  Tensor out = at::empty(x.sizes(), x.options()), rstd = at::empty(x.sizes().slice(0, 2), rotation.cos.options());
   RopeRows rows = make_rows(x, rotation, out);
   rows.eps = eps;
   rows.rstd = rstd.data_ptr();
@@ -49,7 +48,7 @@ std::pair<Tensor, Tensor> norm_rope(const Tensor& x_any, const Rotation& rotatio
 Tensor norm_rope_backward(const Tensor& grad_y_any, const Tensor& y_any, const Tensor& rstd, const Rotation& rotation_any) {
   const Tensor y = y_any.contiguous(), grad_y = grad_y_any.contiguous();
   const Rotation rotation = as_wide(rotation_any, y);
-  Tensor grad_x = at::empty_like(y);
+  Tensor grad_x = at::empty(y.sizes(), y.options());
   RopeRows rows = make_rows(y, rotation, grad_x);
   rows.rstd = rstd.data_ptr();
   rows.grad_y = grad_y.const_data_ptr();
