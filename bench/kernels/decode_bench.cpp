@@ -85,7 +85,7 @@ void run(int64_t tokens, at::ScalarType dtype, bool with_compact) {
   for (const Layer& layer : layers)
     for (size_t e = 0; e < kExperts; ++e) chosen += layer.offsets[e + 1] > layer.offsets[e];
   const double share = static_cast<double>(chosen) / static_cast<double>(kLayers * kExperts);
-  const double plain_bytes = dtype == at::kBFloat16 ? 2 : 4, bytes = with_compact ? 1.5 : plain_bytes;
+  const double plain_bytes = dtype == at::kBFloat16 ? 2 : 4, bytes = with_compact && dtype == at::kBFloat16 ? 1.5 : plain_bytes;
   CompactWeights compact;
   if (with_compact) {
     const auto start = std::chrono::steady_clock::now();

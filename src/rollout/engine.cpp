@@ -201,12 +201,13 @@ std::vector<Response> Engine::generate(const std::vector<Request>& requests, con
   }
   const int64_t n = static_cast<int64_t>(work.waiting.size());
   if (n == 0) return responses;
-  const bool from_memory = compute_bytes(weights_) > config_.cache_bytes, together = stream || from_memory;
+  const int64_t weight_bytes = compute_bytes(weights_);
+  const bool from_memory = weight_bytes > config_.cache_bytes, together = stream || from_memory;
   const int64_t n_workers = together ? 1 : std::clamp<int64_t>(n / kRequestsPerWorker, 1, at::get_num_threads());
   const int64_t n_slots = std::min(config_.max_batch, (n + n_workers - 1) / n_workers);
   if (n_workers == 1) {   // its operations use all threads
     Team::stand_by([&] {
-      const bool compacts = from_memory && most_new_tokens >= config_.compact_from && compute_bytes(weights_) < config_.memory_bytes / 2;
+      const bool compacts = from_memory && most_new_tokens >= config_.compact_from && weight_bytes < config_.memory_bytes / 2;
       const CompactWeights compact = compacts ? compact_copies(weights_) : CompactWeights();
       const CompactWeights::InUse in_use(compact);
       work_through(work, n_slots);
