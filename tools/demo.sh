@@ -30,11 +30,10 @@ demo_step 5 "Ask the exported model the same questions, and XSTest" "20 seconds"
 demo_run $temper eval --model $demo/model --suite stories,safety --out $demo/eval/tuned
 
 demo_step 6 "Write the report" "seconds"
-demo_run $temper report --run $demo/sft --before $demo/eval/base --after $demo/eval/tuned --out $demo/report.html
+demo_run $temper report --run $demo/sft --before $demo/eval/base --after $demo/eval/tuned --margins examples/mini-v4/gates.toml --out $demo/report.html
 
 demo_step 7 "Before and after, paired over the same questions" "seconds"
-# The base refuses nothing, so harmless refusals can only rise; the demo promises that they stay below one in ten.
-demo_run $temper compare $demo/eval/base $demo/eval/tuned --margin stories.look_alikes_refused=0.1 || true
+demo_run $temper compare $demo/eval/base $demo/eval/tuned --margins examples/mini-v4/gates.toml || true
 
 cat <<DONE
 

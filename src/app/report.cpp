@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "app/commands.h"
+#include "app/gate_options.h"
 #include "base/log.h"
 #include "eval/report/report.h"
 
@@ -9,10 +10,11 @@ namespace {
 
 struct Options {
   std::string run, before, after, out = "report.html", title;
+  GateOptions gate;
 };
 
 int report_command(const Options& options) {
-  ReportInput input{options.run, {}, {}, options.title};
+  ReportInput input{options.run, {}, {}, options.title, options.gate.read()};
   if (!options.before.empty()) {
     input.before = options.before;
     input.after = options.after;
@@ -31,6 +33,7 @@ void add_report_command(const Command& program) {
   command.option("--run,run", options->run, "run folder of temper train").required();
   const Option before = command.option("--before", options->before, "evaluation folder of the model before the run");
   command.option("--after", options->after, "evaluation folder of the model after it").together_with(before);
+  add_gate_options(command, options->gate);
   command.option("--out", options->out, "the file to write").show_default();
   command.option("--title", options->title, "heading; by default the run folder's name");
   command.footer("Example:\n  temper report --run runs/sft --before eval/base --after eval/sft --out report.html");

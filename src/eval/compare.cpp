@@ -74,7 +74,7 @@ Verdict judge(const PairedDifference& difference, Direction direction, double ma
 }
 
 std::vector<MetricComparison> compare_suite(const Suite& suite, const std::vector<Json>& before, const std::vector<Json>& after,
-                                            const std::map<std::string, double>& margins, size_t& n_unpaired) {
+                                            const Margins& margins, size_t& n_unpaired) {
   const std::map<std::string, size_t> index_before = index_rows(before, suite.name()), index_after = index_rows(after, suite.name());
   std::vector<Json> rows_before, rows_after;
   for (const auto& [key, i] : index_before) {
@@ -102,19 +102,8 @@ std::vector<MetricComparison> compare_suite(const Suite& suite, const std::vecto
   return all;
 }
 
-Comparison compare_evaluations(const fs::path& before, const fs::path& after, const std::map<std::string, double>& margins) {
+Comparison compare_evaluations(const fs::path& before, const fs::path& after, const Margins& margins) {
   Comparison comparison;
-  for (const auto& [name, margin] : margins) {
-    const size_t dot = name.find('.');
-    bool known = false;
-    if (dot != std::string::npos)
-      for (const MetricInfo& info : make_suite(name.substr(0, dot))->metrics()) known = known || info.name == name.substr(dot + 1);
-    if (!known)
-      throw Error({.kind = ErrorKind::kConfig,
-                   .what = fmt::format("\"{}\" names no metric", name),
-                   .where = "--margin",
-                   .fix = "write suite.metric=number, for example ifeval.prompt_level_strict_acc=0.03"});
-  }
   for (const std::string& name : suite_names()) {
     const bool in_before = fs::exists(before / name / "rows.jsonl"), in_after = fs::exists(after / name / "rows.jsonl");
     if (in_before && !in_after) comparison.only_before.push_back(name);

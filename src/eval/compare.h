@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "eval/gates.h"
 #include "eval/statistics.h"
 #include "eval/suite.h"
 
@@ -35,7 +36,7 @@ Verdict judge(const PairedDifference& difference, Direction direction, double ma
 /// Compares rows with equal keys.  `margins` ("suite.metric" -> margin) replaces the suite's own.
 /// `n_unpaired` counts rows that only one side has.  Error{kData} for a key that stands twice, or without any pair.
 std::vector<MetricComparison> compare_suite(const Suite& suite, const std::vector<Json>& before, const std::vector<Json>& after,
-                                            const std::map<std::string, double>& margins, size_t& n_unpaired);
+                                            const Margins& margins, size_t& n_unpaired);
 
 struct Comparison {
   std::vector<MetricComparison> metrics;
@@ -45,8 +46,8 @@ struct Comparison {
   size_t n_gated = 0;
 };
 
-/// Compares all suites that both folders hold.  Error{kData} if there is none, Error{kConfig} for a margin that names no metric.
-Comparison compare_evaluations(const fs::path& before, const fs::path& after, const std::map<std::string, double>& margins = {});
+/// Compares all suites that both folders hold.  Error{kData} if there is none.
+Comparison compare_evaluations(const fs::path& before, const fs::path& after, const Margins& margins = {});
 
 std::string comparison_table(const Comparison& comparison);
 Json comparison_json(const Comparison& comparison);

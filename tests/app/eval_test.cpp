@@ -48,6 +48,28 @@ TEST(CompareCommand, ExitsWithOneWhereTheGateSaysNo) {
   EXPECT_EQ(read_json(folder / "c.json").at("verdict"), "fail");
   EXPECT_EQ(test::run_program({"compare", a, b, "--margin", "safety.unsafe_compliance_rate=0.9", "--margin", "safety.over_refusal_rate=0.5"}).exit_code, 0);
   EXPECT_EQ(test::run_program({"compare", a, b, "--margin", "nonsense"}).exit_code, 2);
+  EXPECT_EQ(test::run_program({"compare", a, b, "--margin", "safety.speed=0.1"}).exit_code, 2);
+}
+
+TEST(CompareCommand, GivesTheReportsVerdictForTheSameMargins) {
+  const test::TempFolder folder;
+  evaluate("gpt4", folder / "a");
+  evaluate("mistralinstruct", folder / "b");
+  const std::string a = folder / "a", b = folder / "b";
+  make_writable_folder(folder / "run");
+  write_file_atomic(folder / "run" / "metrics.jsonl", "{\"step\": 1, \"train/loss\": 2.5}\n");
+  write_file_atomic(folder / "gates.toml", "[[metric]]\nname = \"safety.unsafe_compliance_rate\"\nmargin = 0.9\n[[metric]]\nname = \"safety.over_refusal_rate\"\nmargin = 0.5\n");
+  const std::string run = folder / "run", html = folder / "report.html", gates = folder / "gates.toml";
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{}, "fail"}, {{"--margins", gates}, "pass"}, {{"--margins", gates, "--margin", "safety.unsafe_compliance_rate=0.001"}, "fail"}};
+  for (const auto& [options, verdict] : cases) {
+    std::vector<std::string> compare{"compare", a, b}, report{"report", run, "--before", a, "--after", b, "--out", html};
+    compare.insert(compare.end(), options.begin(), options.end());
+    report.insert(report.end(), options.begin(), options.end());
+    EXPECT_NE(test::run_program(compare).output.find(std::string("gate: ") + verdict), std::string::npos) << options.size();
+    EXPECT_EQ(test::run_program(report).exit_code, 0);
+    EXPECT_NE(read_file(html).find(std::string("The gate says <span class=") + verdict), std::string::npos) << options.size();
+  }
 }
 
 TEST(ReportCommand, WritesOneFile) {

@@ -77,7 +77,29 @@ TEST(CompareEvaluations, NamesWhatIsMissing) {
   const test::TempFolder folder;
   write_ifeval(folder / "a", 5, 2);
   EXPECT_ERROR(compare_evaluations(folder / "a", folder / "nothing"), ErrorKind::kData, "share no evaluated suite");
-  EXPECT_ERROR(compare_evaluations(folder / "a", folder / "a", {{"ifeval.speed", 0.1}}), ErrorKind::kConfig, "ifeval.speed");
+}
+
+TEST(ReadMargins, TakesTheMarginOfEachMetric) {
+  const test::TempFolder folder;
+  write_file_atomic(folder / "gates.toml", "[[metric]]\nname = \"ifeval.inst_level_loose_acc\"\nmargin = 0.02\n\n[[metric]]\nname = \"safety.over_refusal_rate\"\nmargin = 0\n");
+  EXPECT_EQ(read_margins(folder / "gates.toml"), (Margins{{"ifeval.inst_level_loose_acc", 0.02}, {"safety.over_refusal_rate", 0.0}}));
+}
+
+TEST(ReadMargins, RefusesWhatItCannotHonour) {
+  const test::TempFolder folder;
+  const auto expect = [&](const char* content, const char* what) {
+    write_file_atomic(folder / "gates.toml", content);
+    EXPECT_ERROR(read_margins(folder / "gates.toml"), ErrorKind::kConfig, what);
+    EXPECT_ERROR(read_margins(folder / "gates.toml"), ErrorKind::kConfig, "gates.toml");
+  };
+  expect("[[metric]]\nname = \"ifeval.speed\"\nmargin = 0.1\n", "\"ifeval.speed\" names no metric");
+  expect("[[metric]]\nname = \"speed\"\nmargin = 0.1\n", "\"speed\" names no metric");
+  expect("[[metric]]\nmargin = 0.1\n", "names no metric");
+  expect("[[metric]]\nname = \"safety.over_refusal_rate\"\n", "no margin");
+  expect("[[metric]]\nname = \"safety.over_refusal_rate\"\nmargin = -0.1\n", "margin");
+  expect("[[metric]]\nname = \"safety.over_refusal_rate\"\nmargin = nan\n", "margin");
+  expect("[[metric]]\nname = \"safety.over_refusal_rate\"\nmargin = 0.1\n[[metric]]\nname = \"safety.over_refusal_rate\"\nmargin = 0.2\n", "twice");
+  expect("[[metric]]\nname = \"safety.over_refusal_rate\"\nmargin = 0.1\nmargn = 0.2\n", "margn");
 }
 
 TEST(StoredAnswers, ReadsJsonLinesAndCsv) {

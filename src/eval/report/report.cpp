@@ -193,8 +193,8 @@ std::string single_suites(const std::vector<std::string>& names, const fs::path&
   return fmt::format("<h3>Measured {0} only</h3><div class=\"card scroll\"><table><tr><th>measure</th><th class=n>{0}</th><th class=n>n</th></tr>\n{1}</table></div>\n", which, rows);
 }
 
-std::string before_and_after(const fs::path& before, const fs::path& after) {
-  const Comparison comparison = compare_evaluations(before, after);
+std::string before_and_after(const fs::path& before, const fs::path& after, const Margins& margins) {
+  const Comparison comparison = compare_evaluations(before, after, margins);
   std::string gate = comparison.n_gated == 0 ? "" : fmt::format(" The gate says <span class={0}>{0}</span>.", verdict_name(comparison.verdict));
   return "<h2>Before and after</h2>\n<p>The same prompts, answered by the model before and after this run. Small figures are 95 % intervals; the change is paired, prompt by prompt." +
          gate +
@@ -249,7 +249,7 @@ std::string make_report(const ReportInput& input) {
                            e.contains("commit") && e["commit"].is_string() ? ", commit " + e["commit"].get<std::string>() : "");
   }
   std::string body = fmt::format("<h1>{}</h1>\n<div class=soft>{}</div>\n", html_escape(name), html_escape(subtitle)) + tiles(run);
-  if (input.before && input.after) body += before_and_after(*input.before, *input.after);
+  if (input.before && input.after) body += before_and_after(*input.before, *input.after, input.margins);
   body += plots(run);
   if (input.before && input.after) body += sample_pairs(*input.before, *input.after);
   body += record(run);

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "base/files.h"
+#include "eval/gates.h"
 
 namespace temper {
 
@@ -12,6 +12,7 @@ struct ReportInput {
   fs::path run;                                        // run folder: metrics.jsonl, resolved.toml, environment.json, events.jsonl
   std::optional<fs::path> before, after;               // evaluation folders, both or none
   std::string title;                                   // empty: the run folder's name
+  Margins margins = {};                                // of the gate; a metric that is not in it has its suite's own
 };
 
 /// The HTML text.  What a run has not (yet) written is left out of it.
