@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "app/commands.h"
 #include "app/token_file.h"
 #include "base/interrupt.h"
@@ -7,6 +9,7 @@
 #include "checkpoint/load_model.h"
 #include "checkpoint/safetensors.h"
 #include "model/deepseek_v4/model.h"
+#include "model/deepseek_v4/positions.h"
 #include "objective/sft.h"
 #include "tensor/from_list.h"
 #include "tensor/probe.h"
@@ -37,6 +40,8 @@ int probe_command(const Options& options) {
   ModelWeights& weights = loaded.weights;
   const TokenFile tokens = read_token_file(options.tokens, weights.config().vocab_size);
   const Batch batch{.token_ids = tensor_of(tokens.input_ids), .labels = tensor_of(tokens.labels), .label_weights = {}, .document_lengths = tokens.document_lengths};
+  if (!tokens.document_lengths.empty())
+    warn_beyond_positions("the longest document", *std::max_element(tokens.document_lengths.begin(), tokens.document_lengths.end()), weights.config().max_positions);
   if (options.backward) weights.enable_gradients();
   const Model model(weights);
 

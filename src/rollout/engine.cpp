@@ -12,6 +12,7 @@
 #include "base/interrupt.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/team.h"
+#include "model/deepseek_v4/positions.h"
 #include "rollout/text_stream.h"
 #include "tensor/from_list.h"
 
@@ -72,6 +73,7 @@ void Engine::check(const std::vector<Request>& requests) const {
   for (size_t i = 0; i < requests.size(); ++i) {
     check_sampling(requests[i].sampling, fmt::format("request {}", i));
     if (requests[i].prompt_ids.empty()) refuse(i, "the prompt has no tokens", "give at least one token");
+    warn_beyond_positions(fmt::format("the prompt of request {}", i), static_cast<int64_t>(requests[i].prompt_ids.size()), weights_.config().max_positions);
     for (const int64_t id : requests[i].prompt_ids)
       if (id < 0 || id >= weights_.config().vocab_size) refuse(i, fmt::format("token id {} is outside the vocabulary of {}", id, weights_.config().vocab_size), "use the tokenizer of this model");
   }
@@ -88,6 +90,7 @@ void Engine::take(Sequence& sequence, int64_t new_id, float logprob, const Strea
     response.finish_reason = reason;
     sequence.done = true;
     shown += sequence.text.finish();
+    warn_beyond_positions(fmt::format("request {} with its answer", sequence.number), static_cast<int64_t>(request.prompt_ids.size() + response.ids.size()), weights_.config().max_positions);
   };
   if (std::find(request.stop_ids.begin(), request.stop_ids.end(), new_id) != request.stop_ids.end()) {
     finish(FinishReason::kStop);
