@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "app/chat_options.h"
 #include "app/commands.h"
 #include "base/log.h"
 #include "base/threads.h"
@@ -10,6 +11,7 @@
 #include "eval/model_answers.h"
 #include "eval/summary.h"
 #include "eval/text/unicode.h"
+#include "model/deepseek_v4/positions.h"
 #include "train/training_data.h"
 
 namespace temper {
@@ -34,6 +36,7 @@ SuiteResult ask(AnsweringModel& model, const Suite& suite, const Options& option
   log_info("eval", "{}: answered {} questions in {:.0f} s, tokens_per_second={:.0f}", suite.name(), questions.size(), answers.seconds,
            static_cast<double>(answers.n_new_tokens) / answers.seconds);
   about["prompts"] = options.prompts;
+  if (options.prompts == "chat") about["chat"] = {{"thinking_mode", options.chat.thinking_mode}, {"release", options.chat.release}, {"effort", options.chat.effort}};
   about["seed"] = settings.seed;
   about["temperature"] = settings.temperature;
   about["answers_cut_at_the_limit"] = answers.n_cut;
@@ -49,13 +52,16 @@ SuiteResult measure_held_out(const AnsweringModel* model, const Options& options
   config.sources.push_back({.path = options.data, .separator = options.separator});
   config.sequence_length = options.sequence_length;
   config.thinking_mode = options.chat.thinking_mode;
+  config.chat_release = options.chat.release;
+  config.effort = options.chat.effort;
   const LoadedData data = load_samples(config, "", stage_encoder("sft", model->tokenizer(), config), available_threads());
   about["data"] = data.report.to_json();
   about["sequence_length"] = options.sequence_length;
+  warn_beyond_positions("the longest document", data.train->longest(), model->weights().config().max_positions);
   return held_out_rows(model->weights(), model->tokenizer(), *data.train);
 }
 
-int eval_command(const Options& options) {
+int eval_command(Options options) {
   if (options.responses.empty() == options.model.empty())
     throw Error({.kind = ErrorKind::kConfig,
                  .what = options.model.empty() ? "there is nothing to evaluate" : "--model and --responses exclude each other",
@@ -70,6 +76,7 @@ int eval_command(const Options& options) {
   if (options.model.empty()) {
     stored = read_stored_answers(options.responses);
   } else {
+    if (options.prompts == "chat") options.chat = with_release(options.chat, {options.model});
     model = std::make_unique<AnsweringModel>(ModelAnswerOptions{.model = options.model, .dtype = parse_dtype(options.dtype), .plain = options.prompts == "plain",
                                                                 .chat = options.chat, .max_batch = options.max_batch, .max_new_tokens = options.max_new_tokens});
   }
@@ -107,7 +114,7 @@ void add_eval_command(const Command& program) {
   command.option("--responses", options->responses, "JSONL or CSV with prompt and response: grade these instead of asking a model");
   command.option("--out", options->out, "folder for summary.json and <suite>/rows.jsonl; other suites in it are kept");
   command.option("--prompts", options->prompts, "chat: in the chat format; plain: as text to be continued, for base models").one_of({"chat", "plain"}).show_default();
-  command.option("--thinking-mode", options->chat.thinking_mode, "chat, or thinking: reasoning before the answer, which is not graded").one_of({"chat", "thinking"}).show_default();
+  add_chat_options(command, options->chat);
   command.option("--dtype", options->dtype, "what is computed in").one_of({"float32", "bfloat16"}).show_default();
   command.option("--max-batch", options->max_batch, "answers written at a time").positive().show_default();
   command.option("--max-new-tokens", options->max_new_tokens, "longest answer; by default the suite's own");

@@ -97,6 +97,7 @@ void add_generate_command(const Command& program) {
   add_generation_options(command, options->generation);
   command.option("--prompts", options->prompts, "JSONL: {\"prompt\": text to continue} or {\"messages\": [...]} (chat), one a line").required();
   command.option("--out", options->out, "JSONL: the rows with response, finish_reason, n_prompt_tokens, n_tokens").required();
+  command.flag("--allow-system-last", options->generation.chat.allow_system_last, "continue conversations that end with a system message, which nobody asks to answer, instead of refusing them");
   command.option("--batch", options->generation.max_batch, "sequences at a time").positive().show_default();
   command.footer(
       "Row i draws with the random numbers of (seed, i): answers do not depend on the batch.\n\n"

@@ -1,5 +1,7 @@
 #include "app/generation.h"
 
+#include "app/chat_options.h"
+
 namespace temper {
 
 void add_generation_options(const Command& command, GenerationOptions& options) {
@@ -12,8 +14,7 @@ void add_generation_options(const Command& command, GenerationOptions& options) 
   command.option("--seed", options.seed, "of the draws").show_default();
   command.option("--stop", options.stop, "text that ends an answer; may be given several times");
   command.option("--dtype", options.dtype, "what is computed in").one_of({"float32", "bfloat16"}).show_default();
-  command.option("--thinking-mode", options.chat.thinking_mode, "answers with (thinking) or without (chat) reasoning").one_of({"chat", "thinking"}).show_default();
-  command.option("--reasoning-effort", options.chat.reasoning_effort, "in thinking mode: low, high or max").one_of({"low", "high", "max"});
+  add_chat_options(command, options.chat);
   command.flag("--fp4-indexer", options.fp4_indexer, "quantise the indexer's queries and keys, as models trained so are served");
   command.flag("--no-bos", options.no_bos, "plain texts do not begin with the begin-of-sentence token");
 }
@@ -22,6 +23,7 @@ Generator::Generator(const GenerationOptions& options)
     : options_(options), loaded_(load_model(options.model, {.compute_dtype = parse_dtype(options.dtype), .mtp = false})),
       tokenizer_(load_matching_tokenizer(options.tokenizer.empty() ? options.model : options.tokenizer, loaded_.weights.config().vocab_size)) {
   check_sampling(options.sampling(), "command line");
+  if (!options.plain) options_.chat = with_release(options.chat, {options.model, options.tokenizer.empty() ? options.model : options.tokenizer});
   engine_ = std::make_unique<Engine>(loaded_.weights, tokenizer_, EngineConfig{.max_batch = options.max_batch, .fp4_indexer = options.fp4_indexer});
 }
 

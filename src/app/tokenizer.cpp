@@ -1,4 +1,4 @@
-// temper tokenizer train, encode, decode, explain
+// temper tokenizer train, encode, decode
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -9,11 +9,10 @@
 #include <memory>
 #include <sstream>
 
-#include "app/commands.h"
+#include "app/tokenizer_commands.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "data/bpe_trainer.h"
-#include "data/chat_encoding.h"
 #include "data/tokenizer.h"
 
 namespace temper {
@@ -44,14 +43,9 @@ struct CodeOptions {
   bool ordinary = false, skip_special = false;
 };
 
-std::string input_text(const std::string& file) {
-  if (file != "-") return read_file(file);
-  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
-}
-
 int encode(const CodeOptions& options) {
   const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
-  const std::string text = input_text(options.file);
+  const std::string text = read_input(options.file);
   const std::vector<int32_t> ids = options.ordinary ? tokenizer.encode_ordinary(text) : tokenizer.encode(text);
   std::cout << fmt::format("{}\n", fmt::join(ids, " "));
   return 0;
@@ -59,7 +53,7 @@ int encode(const CodeOptions& options) {
 
 int decode(const CodeOptions& options) {
   const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
-  std::istringstream in(input_text(options.file));
+  std::istringstream in(read_input(options.file));
   std::vector<int32_t> ids;
   for (std::string word; in >> word;) {
     int32_t id = 0;
@@ -73,36 +67,12 @@ int decode(const CodeOptions& options) {
   return 0;
 }
 
-struct ExplainOptions {
-  std::string tokenizer, file;
-  ChatOptions chat;
-  bool keep_thinking = false;
-};
-
-/// One line for each token: its id, its weight in the loss, its text as a JSON string.
-void print_sample(const Tokenizer& tokenizer, const EncodedSample& sample) {
-  for (size_t i = 0; i < sample.ids.size(); ++i) {
-    const std::string text = Json(*tokenizer.bytes_of(sample.ids[i])).dump(-1, ' ', false, Json::error_handler_t::replace);
-    std::cout << fmt::format("{:>7}  {:<5}  {}\n", sample.ids[i], sample.weights[i] > 0 ? fmt::format("{:g}", sample.weights[i]) : "-", text);
-  }
-}
-
-int explain(ExplainOptions options) {
-  const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
-  options.chat.drop_thinking = !options.keep_thinking;
-  const std::string text = input_text(options.file);
-  const Conversation conversation = Conversation::from_json(parse_json(text, options.file), options.file);
-  const std::vector<Conversation> samples = expand_turns(conversation, options.chat);
-  for (size_t i = 0; i < samples.size(); ++i) {
-    const EncodedSample sample = encode_for_training(tokenizer, samples[i], options.chat);
-    std::cout << fmt::format("# sample {} of {}: {} tokens, {} trained\n", i + 1, samples.size(), sample.ids.size(), sample.n_trained());
-    print_sample(tokenizer, sample);
-  }
-  if (samples.empty()) std::cout << "# no answer in this conversation is trained\n";
-  return 0;
-}
-
 }  // namespace
+
+std::string read_input(const std::string& file) {
+  if (file != "-") return read_file(file);
+  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+}
 
 void add_tokenizer_command(const Command& program) {
   const Command command = program.add_command("tokenizer", "train a vocabulary; turn text into token ids and back");
@@ -112,7 +82,7 @@ void add_tokenizer_command(const Command& program) {
       "  temper tokenizer train --input stories.txt --vocab-size 2048 --out mini\n"
       "  echo 'Hello world' | temper tokenizer encode --tokenizer DeepSeek-V4-Flash\n"
       "  temper tokenizer decode --tokenizer DeepSeek-V4-Flash ids.txt\n"
-      "  head -1 chats.jsonl | temper tokenizer explain --tokenizer DeepSeek-V4-Flash");
+      "  temper tokenizer explain --tokenizer DeepSeek-V4-Flash chats.jsonl");
 
   auto train_options = std::make_shared<TrainOptions>();
   const Command train_command = command.add_command("train", "train a byte-level BPE with V4's pre-tokenizer and chat tokens");
@@ -132,16 +102,7 @@ void add_tokenizer_command(const Command& program) {
   encode_command.flag("--ordinary", code_options->ordinary, "take control tokens in the text as plain text");
   encode_command.footer("Example:\n  temper tokenizer encode --tokenizer mini story.txt");
   encode_command.run([code_options] { return encode(*code_options); });
-  auto explain_options = std::make_shared<ExplainOptions>();
-  const Command explain_command = command.add_command("explain", "a conversation -> the tokens of its training samples, and which of them are trained");
-  explain_command.option("--tokenizer", explain_options->tokenizer, "model folder or tokenizer.json").required();
-  explain_command.option("--thinking-mode", explain_options->chat.thinking_mode, "chat or thinking").one_of({"chat", "thinking"}).show_default();
-  explain_command.option("--reasoning-effort", explain_options->chat.reasoning_effort, "low, high or max");
-  explain_command.option("--release", explain_options->chat.release, "first or 0731").one_of({"first", "0731"}).show_default();
-  explain_command.flag("--keep-thinking", explain_options->keep_thinking, "leave the reasoning of earlier turns in");
-  explain_command.option("file", explain_options->file, "messages as JSON; - is standard input").default_text("-");
-  explain_command.footer("Example:\n  head -1 chats.jsonl | temper tokenizer explain --tokenizer mini --thinking-mode thinking");
-  explain_command.run([explain_options] { return explain(*explain_options); });
+  add_explain_command(command);
   const Command decode_command = command.add_command("decode", "token ids -> text, byte for byte");
   add_code_options(decode_command);
   decode_command.flag("--skip-special", code_options->skip_special, "leave control tokens out");

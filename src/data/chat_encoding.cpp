@@ -133,6 +133,19 @@ std::vector<Conversation> expand_turns(const Conversation& conversation, const C
   return samples;
 }
 
+bool opens_answer(const std::vector<ChatMessage>& messages, size_t i) {
+  if (messages[i].task) return true;
+  switch (messages[i].role) {
+    case Role::kUser:
+    case Role::kDeveloper:
+    case Role::kTool: return true;
+    case Role::kLatestReminder: return i > 0 && opens_answer(messages, i - 1);   // the token is written before it
+    case Role::kAssistant: return messages[i].wo_eos && i > 0 && opens_answer(messages, i - 1);
+    case Role::kSystem: return false;
+  }
+  return false;
+}
+
 std::vector<int32_t> encode_prompt(const Tokenizer& tokenizer, const Conversation& conversation, const ChatOptions& options) {
   const auto fail = [](std::string what, std::string fix) {
     throw Error({.kind = ErrorKind::kData, .what = std::move(what), .where = "the prompt", .fix = std::move(fix)});
@@ -140,6 +153,9 @@ std::vector<int32_t> encode_prompt(const Tokenizer& tokenizer, const Conversatio
   if (conversation.messages.empty()) fail("the conversation is empty", "give at least one user message");
   const ChatMessage& last = conversation.messages.back();
   if (last.role == Role::kAssistant && !last.wo_eos && !last.task) fail("the conversation ends with a finished answer: there is nothing to generate", "end it with a user message, or set wo_eos on the answer to continue it");
+  if (!options.allow_system_last && !opens_answer(conversation.messages, conversation.messages.size() - 1))
+    fail(fmt::format("the conversation ends with a message of role {} and nobody asks for an answer: the format has no assistant token there, so the model would continue that text", role_name(last.role)),
+         "end it with a user message, or allow it with --allow-system-last to have the text continued");
   return encode_parts(tokenizer, detail::chat_parts(conversation, options, {})).ids;
 }
 

@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "base/config.h"
 #include "data/conversation.h"
 #include "data/sample_store.h"
 #include "data/tokenizer.h"
@@ -18,19 +17,12 @@ namespace temper {
 
 /// How a conversation is rendered.
 struct ChatOptions {
-  std::string thinking_mode = "chat";
-  bool drop_thinking = true;
-  std::string reasoning_effort = "";
-  std::string release = "first";
+  std::string thinking_mode = "chat";   // or "thinking": with reasoning
+  bool drop_thinking = true;            // leave the reasoning of earlier turns out, as the model is served; never with tools
+  std::string release = "auto";         // "preview" or "0731": whose effort texts (data/chat_release.h); "auto": not known, no effort
+  std::string effort = "";              // in thinking mode; empty: the release's default
   bool add_bos = true;
-
-  template <class Visitor> void visit(Visitor& v) {
-    v("thinking_mode", thinking_mode, "answers with (thinking) or without (chat) reasoning", one_of({"chat", "thinking"}));
-    v("drop_thinking", drop_thinking, "leave the reasoning of earlier turns out, as the model is served; never with tools");
-    v("reasoning_effort", reasoning_effort, "in thinking mode; first release: high, max; 0731: low, high, max; empty: its default", one_of({"", "low", "high", "max"}));
-    v("release", release, "whose effort texts: of the first release, or of the refresh of 31 July", one_of({"first", "0731"}));
-    v("add_bos", add_bos, "begin with the begin-of-sentence token");
-  }
+  bool allow_system_last = false;   // prompts only: continue a text in which nobody has asked for an answer
 };
 
 /// The text of `conversation`.  `context`: messages that stand before it and are rendered already.  It counts for the rules
@@ -54,8 +46,13 @@ EncodedSample encode_for_training(const Tokenizer& tokenizer, const Conversation
 /// answer becomes a sample that ends with it.
 std::vector<Conversation> expand_turns(const Conversation& conversation, const ChatOptions& options);
 
+/// Is there an assistant (or task) token before what follows messages[..i]?  False after a system message.
+bool opens_answer(const std::vector<ChatMessage>& messages, size_t i);
+
 /// Ids to generate from; the last message decides how the answer begins.  An unfinished answer (wo_eos) is continued.
-/// Errors: Error{kData} for an empty conversation, or if it ends with a finished answer.
+/// Errors: Error{kData} for an empty conversation, if it ends with a finished answer, or if nobody has asked for one: after a
+/// system message (or a reminder that follows no user) the format has no assistant token, so the model would continue that
+/// text instead of answering.  options.allow_system_last lets that pass.
 std::vector<int32_t> encode_prompt(const Tokenizer& tokenizer, const Conversation& conversation, const ChatOptions& options);
 
 }  // namespace temper

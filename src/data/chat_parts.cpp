@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "data/chat_release.h"
 #include "data/chat_texts.h"
 #include "data/chat_tokens.h"
 #include "data/python_json.h"
@@ -86,19 +87,6 @@ Messages without_earlier_thinking(const Messages& messages) {
   return kept;
 }
 
-std::string_view effort_text(const ChatOptions& options) {
-  if (options.thinking_mode != "thinking") return "";
-  const std::string& effort = options.reasoning_effort;
-  const bool first = options.release == "first";
-  if (effort.empty() || effort == (first ? "high" : "low")) return "";
-  if (effort == (first ? "max" : "high")) return chat::kAbsoluteEffort;
-  if (!first && effort == "max") return chat::kBeyondEffort;
-  throw Error({.kind = ErrorKind::kConfig,
-               .what = fmt::format("the release {:?} has no reasoning effort {:?}", options.release, effort),
-               .where = "reasoning_effort",
-               .fix = first ? "choose high or max, or release = \"0731\"" : "choose low, high or max"});
-}
-
 std::string_view task_token(ChatTask task) {
   switch (task) {
     case ChatTask::kAction: return chat::kAction;
@@ -122,7 +110,7 @@ class Renderer {
   void add_message(size_t index) {
     const ChatMessage& message = messages_[index];
     weight_ = 0;
-    if (index == 0) written(effort_text(options_));
+    if (index == 0 && thinking_) written(effort_text(options_.release, options_.effort));
     switch (message.role) {
       case Role::kDeveloper:
         control(chat::kUser);

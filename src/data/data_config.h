@@ -40,6 +40,8 @@ struct DataConfig {
   bool split_documents = true;
   bool mask_history = false;
   std::string thinking_mode = "chat";
+  std::string chat_release = "auto";
+  std::string effort = "";
   int64_t max_line_bytes = int64_t{64} << 20;
   int64_t seed = 0;
 
@@ -60,6 +62,8 @@ struct DataConfig {
     v("split_documents", split_documents, "text longer than sequence_length becomes several samples; false = on_over_length decides");
     v("mask_history", mask_history, "alpaca: answers in `history` are not trained");
     v("thinking_mode", thinking_mode, "chat encoding of conversations; thinking expects reasoning_content", one_of({"chat", "thinking"}));
+    v("chat_release", chat_release, "whose effort texts: preview (first release, -DSpark), 0731 (also 0813); auto = what the model's folder says", one_of({"auto", "preview", "0731"}));
+    v("effort", effort, "reasoning effort the answers show, in thinking mode; preview: none (default), high, max; 0731: low (default), high, max", one_of({"", "none", "low", "high", "max"}));
     v("max_line_bytes", max_line_bytes, "longer lines or documents are bad rows", between(16, static_cast<double>(int64_t{1} << 31)));
     v("seed", seed, "of the order of the data", between(0, 9e15));
     v("sources", sources, "what is trained on");

@@ -174,7 +174,8 @@ class SourceLoader {
       note(piece, (out.truncated ? "cut: " : "left out: ") + out.over_length);
     }
     report_.n_split_documents += out.split;
-    for (const EncodedSample& sample : out.samples) (out.held_out ? into.held_out : into.train)->add(sample, index);
+    for (int32_t part = 0; part < static_cast<int32_t>(out.samples.size()); ++part)
+      (out.held_out ? into.held_out : into.train)->add(out.samples[part], index, {.row = report_.n_rows - 1, .line = piece.line, .part = part});
     (out.held_out ? report_.n_held_out_samples : report_.n_train_samples) += static_cast<int64_t>(out.samples.size());
   }
 
@@ -217,7 +218,19 @@ Json LoadReport::to_json() const {
   return {{"event", "data"}, {"sources", list}};
 }
 
-LoadedData load_samples(const DataConfig& config, const fs::path& base_folder, const SampleEncoder& encode, int n_threads) {
+std::string LoadReport::to_text() const {
+  std::string text;
+  for (const Source& s : sources) {
+    text += fmt::format("  {}: {} rows ({}), {} samples to train on, {} held out, {} skipped\n", s.path, s.n_rows, s.format, s.n_train_samples, s.n_held_out_samples,
+                        s.n_bad + s.n_over_length);
+    if (s.n_bad + s.n_over_length + s.n_truncated + s.n_split_documents > 0)
+      text += fmt::format("    {} bad rows, {} left out as too long, {} cut, {} documents split\n", s.n_bad, s.n_over_length, s.n_truncated, s.n_split_documents);
+    for (const std::string& example : s.examples) text += fmt::format("    {}\n", example);
+  }
+  return text;
+}
+
+LoadedData count_samples(const DataConfig& config, const fs::path& base_folder, const SampleEncoder& encode, int n_threads) {
   if (config.sources.empty())
     throw Error({.kind = ErrorKind::kConfig, .what = "the recipe names no data", .where = "[data]",
                  .fix = "add [[data.sources]] with path = \"...\""});
@@ -232,6 +245,11 @@ LoadedData load_samples(const DataConfig& config, const fs::path& base_folder, c
   };
   for (const DataSourceConfig& source : config.sources) load(source, config.held_out_fraction);
   for (const DataSourceConfig& source : config.held_out_sources) load(source, 1.0);
+  return data;
+}
+
+LoadedData load_samples(const DataConfig& config, const fs::path& base_folder, const SampleEncoder& encode, int n_threads) {
+  LoadedData data = count_samples(config, base_folder, encode, n_threads);
   if (data.train->size() == 0)
     throw Error({.kind = ErrorKind::kData, .what = fmt::format("no usable sample among {} skipped rows", data.report.n_skipped()),
                  .where = config.sources.front().path,

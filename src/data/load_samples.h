@@ -27,9 +27,12 @@ struct LoadReport {
     std::vector<std::string> examples;   // "file:line: reason" of the first rows skipped or cut
   };
   std::vector<Source> sources;
+  std::string position_warning;          // samples longer than the model's max_position_embeddings; empty if there are none
   int64_t n_skipped() const;
   /// For events.jsonl: {"event": "data", "sources": [...]}.
   Json to_json() const;
+  /// One line for each source, and one for each reason: for people.
+  std::string to_text() const;
 };
 
 struct LoadedData {
@@ -42,5 +45,7 @@ struct LoadedData {
 /// Errors  Error{kData} with file:line and reason: a bad row under on_bad_row = "stop", an over-length one under
 ///         on_over_length = "error", a file without rows, a damaged file; Error{kConfig} for a section without sources.
 LoadedData load_samples(const DataConfig& config, const fs::path& base_folder, const SampleEncoder& encode, int n_threads);
+/// The same, but sources without a usable row are not an error.
+LoadedData count_samples(const DataConfig& config, const fs::path& base_folder, const SampleEncoder& encode, int n_threads);
 
 }  // namespace temper

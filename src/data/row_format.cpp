@@ -245,7 +245,7 @@ TrainingRow convert_row(const Json& row, RowFormat format, const RowOptions& opt
     case RowFormat::kShareGpt: out.messages = from_sharegpt(row); break;
   }
   normalise_reasoning(out.messages);
-  check_messages(out.messages);
+  if (options.check) check_messages(out.messages);
   return out;
 }
 

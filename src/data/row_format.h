@@ -30,6 +30,7 @@ struct BadRow {
 
 struct RowOptions {
   bool mask_history = false;
+  bool check = true;   // false: conversations are converted only, for looking at those that training refuses (prompts)
 };
 
 /// Parses one line: an object, nested at most 100 deep.  Throws BadRow.

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace temper {
@@ -13,7 +15,7 @@ int64_t EncodedSample::n_trained() const {
   return n;
 }
 
-void SampleStore::add(const EncodedSample& sample, int32_t source) {
+void SampleStore::add(const EncodedSample& sample, int32_t source, const SampleOrigin& origin) {
   if (sample.ids.size() < 2 || sample.ids.size() != sample.weights.size())
     throw Error({.kind = ErrorKind::kInternal,
                  .what = fmt::format("a sample has {} ids and {} weights", sample.ids.size(), sample.weights.size()),
@@ -23,6 +25,20 @@ void SampleStore::add(const EncodedSample& sample, int32_t source) {
   weights_.insert(weights_.end(), sample.weights.begin(), sample.weights.end());
   offsets_.push_back(static_cast<int64_t>(ids_.size()));
   source_.push_back(source);
+  origins_.push_back(origin);
+}
+
+int64_t SampleStore::n_trained_tokens() const {
+  int64_t n = 0;
+  for (int64_t i = 0; i < size(); ++i)
+    for (const float weight : weights(i).subspan(1)) n += weight > 0;
+  return n;
+}
+
+int64_t SampleStore::longest() const {
+  int64_t n = 0;
+  for (int64_t i = 0; i < size(); ++i) n = std::max(n, length(i));
+  return n;
 }
 
 std::string SampleStore::digest() const {

@@ -22,20 +22,30 @@ struct EncodedSample {
   int64_t n_trained() const;
 };
 
+/// Where a sample comes from.
+struct SampleOrigin {
+  int64_t row = 0;    // of its source, from 0
+  int64_t line = 0;   // of the source's file, from 1: where the row begins
+  int32_t part = 0;   // of the samples the row became (turns, pieces of a text), from 0
+};
+
 /// A growing list of samples, one flat array of ids and one of weights: 8 bytes a token.
 /// Threads: const methods from any thread.
 class SampleStore {
  public:
   /// `source` groups samples that share a weight.
-  void add(const EncodedSample& sample, int32_t source);
+  void add(const EncodedSample& sample, int32_t source, const SampleOrigin& origin = {});
 
   int64_t size() const { return static_cast<int64_t>(source_.size()); }
   int64_t n_tokens() const { return offsets_.back(); }
+  int64_t n_trained_tokens() const;
+  int64_t longest() const;   // tokens of the longest sample, 0 if there is none
   int64_t length(int64_t i) const { return offsets_[i + 1] - offsets_[i]; }
   int32_t source(int64_t i) const { return source_[i]; }
+  const SampleOrigin& origin(int64_t i) const { return origins_[i]; }
   std::span<const int32_t> ids(int64_t i) const { return std::span(ids_).subspan(offsets_[i], length(i)); }
   std::span<const float> weights(int64_t i) const { return std::span(weights_).subspan(offsets_[i], length(i)); }
-  /// Hash of every id, weight and border, as hexadecimal: says whether a resumed run sees the same data.
+  /// Hash of every id, weight and border (not of the origins), as hexadecimal: says whether a resumed run sees the same data.
   std::string digest() const;
 
  private:
@@ -43,6 +53,7 @@ class SampleStore {
   std::vector<float> weights_;
   std::vector<int64_t> offsets_{0};
   std::vector<int32_t> source_;
+  std::vector<SampleOrigin> origins_;
 };
 
 }  // namespace temper

@@ -48,11 +48,8 @@ std::string describe_classes(const LoadedRecipe& loaded, const ModelWeights& wei
 
 std::string describe_data(const LoadedRecipe& loaded, const LoadedData& data, const DataLoader& loader, int64_t total_steps) {
   const DataConfig& c = loaded.recipe.data;
-  std::string text = "data\n";
-  for (const auto& source : data.report.sources)
-    text += fmt::format("  {}: {} rows ({}), {} samples to train on, {} held out, {} skipped\n", source.path, source.n_rows, source.format, source.n_train_samples,
-                        source.n_held_out_samples, source.n_bad + source.n_over_length);
-  text += fmt::format("  {} tokens in {} samples; packed rows are {:.1f} % full\n", data.train->n_tokens(), data.train->size(), 100 * loader.packing_efficiency());
+  std::string text = "data\n" + describe(data);
+  text += fmt::format("  packed rows are {:.1f} % full\n", 100 * loader.packing_efficiency());
   text += fmt::format("steps\n  {} steps of {} rows of at most {} tokens ({} micro-batches of {} rows): {:.2f} passes over the data\n", total_steps, c.rows_per_step(),
                       c.sequence_length, c.accumulation_steps, c.micro_batch, loader.epochs_before(total_steps));
   return text;

@@ -4,6 +4,8 @@
 #include <map>
 #include <sstream>
 
+#include "data/chat_release.h"
+
 namespace temper {
 namespace {
 
@@ -55,6 +57,9 @@ LoadedRecipe load_recipe(const fs::path& file, const std::vector<std::string>& o
   loaded.model_config = read_model_config(loaded.resolve(r.model.path.empty() ? r.model.config : r.model.path));
   if (r.train.mtp_loss_weight > 0 && loaded.model_config.n_mtp_layers == 0)
     fail(file, "train.mtp_loss_weight is set, but the model has no MTP block", "set it to 0");
+  if (r.stage == "sft")
+    loaded.recipe.data.chat_release = resolve_chat_release(r.data.chat_release, r.data.effort, r.data.thinking_mode,
+                                                           {loaded.resolve(r.model.path.empty() ? r.model.config : r.model.path), loaded.tokenizer_path()}, kChatReleaseInRecipe);
   return loaded;
 }
 

@@ -101,6 +101,7 @@ void Trainer::start_or_resume() {
   record_.start_at(latest_ ? step_ : -1);   // a checkpoint is saved after the measurements of its step
   record_.event(latest_ ? "resume" : "start", step_, {{"cause", latest_ ? "the run folder holds a checkpoint" : "new run"}, {"total_steps", total_steps_}});
   record_.event("data", step_, data_.report.to_json());
+  if (!data_.report.position_warning.empty()) record_.event("warning", step_, {{"cause", data_.report.position_warning}});
   record_.event("memory", step_, {{"plan", to_json(plan_)}});
   last_checkpoint_step_ = latest_ ? step_ : -1;
   evaluation_missing_ = evaluation_due() && !record_.has_metric(step_, kHeldOutLoss);

@@ -1,7 +1,12 @@
 #include "train/training_data.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "base/threads.h"
 #include "data/chat_encoding.h"
+#include "model/deepseek_v4/positions.h"
 
 namespace temper {
 namespace {
@@ -16,11 +21,21 @@ EncodedSample encode_text(const std::string& text, const Tokenizer& tokenizer) {
   return sample;
 }
 
+// An answer without an assistant token before it is served by no prompt.
+void check_answers_are_asked_for(const std::vector<ChatMessage>& messages) {
+  for (size_t i = 0; i < messages.size(); ++i)
+    if (messages[i].role == Role::kAssistant && messages[i].weight > 0 && !messages[i].wo_eos && (i == 0 || !opens_answer(messages, i - 1)))
+      throw BadRow{fmt::format("message {} (assistant): nobody asked before it: after a message of role {} the format has no assistant token", i + 1,
+                               i == 0 ? "none" : role_name(messages[i - 1].role))};
+}
+
 // One sample for a dialogue, or one for each turn where the format drops earlier reasoning.
 std::vector<EncodedSample> encode_messages(const Json& messages, const Tokenizer& tokenizer, const ChatOptions& options) {
   try {
     std::vector<EncodedSample> samples;
-    for (const Conversation& turn : expand_turns(Conversation::from_json(messages, "messages"), options))
+    const Conversation conversation = Conversation::from_json(messages, "messages");
+    check_answers_are_asked_for(conversation.messages);
+    for (const Conversation& turn : expand_turns(conversation, options))
       samples.push_back(encode_for_training(tokenizer, turn, options));
     return samples;
   } catch (const Error& error) {
@@ -34,6 +49,8 @@ std::vector<EncodedSample> encode_messages(const Json& messages, const Tokenizer
 SampleEncoder stage_encoder(const std::string& stage, const Tokenizer& tokenizer, const DataConfig& config) {
   ChatOptions options;
   options.thinking_mode = config.thinking_mode;
+  options.release = config.chat_release;
+  options.effort = config.effort;
   return [stage, tokenizer, options](const TrainingRow& row) -> std::vector<EncodedSample> {
     if (row.is_text) return {encode_text(row.text, tokenizer)};
     if (stage == "cpt") throw BadRow{"stage cpt trains on text, and this row is a conversation (set stage = \"sft\")"};
@@ -44,7 +61,16 @@ SampleEncoder stage_encoder(const std::string& stage, const Tokenizer& tokenizer
 LoadedData load_training_data(const LoadedRecipe& loaded, const Tokenizer& tokenizer) {
   WhileDoing work("reading the training data");
   check_matches(tokenizer, loaded.model_config.vocab_size, loaded.tokenizer_path().string());
-  return load_samples(loaded.recipe.data, loaded.folder, stage_encoder(loaded.recipe.stage, tokenizer, loaded.recipe.data), available_threads());
+  LoadedData data = load_samples(loaded.recipe.data, loaded.folder, stage_encoder(loaded.recipe.stage, tokenizer, loaded.recipe.data), available_threads());
+  if (const auto warning = warn_beyond_positions("the longest sample", std::max(data.train->longest(), data.held_out->longest()), loaded.model_config.max_positions))
+    data.report.position_warning = *warning;
+  return data;
+}
+
+std::string describe(const LoadedData& data) {
+  const std::string warning = data.report.position_warning.empty() ? "" : "  " + data.report.position_warning + "\n";
+  return data.report.to_text() + warning + fmt::format("  {} tokens in {} samples, {} of them trained; the longest sample has {}\n", data.train->n_tokens(), data.train->size(),
+                                             data.train->n_trained_tokens(), data.train->longest());
 }
 
 }  // namespace temper

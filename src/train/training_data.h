@@ -12,8 +12,12 @@ namespace temper {
 /// cpt takes text only, sft takes both; a row of the other kind is a bad row.
 SampleEncoder stage_encoder(const std::string& stage, const Tokenizer& tokenizer, const DataConfig& config);
 
-/// Reads, encodes and splits all data of a recipe.
+/// Reads, encodes and splits all data of a recipe.  Warns, here and in the report, of samples longer than the model's
+/// max_position_embeddings.
 /// Error{kData} for data with nothing to train, Error{kCheckpoint} for a tokenizer with more tokens than the model.
 LoadedData load_training_data(const LoadedRecipe& recipe, const Tokenizer& tokenizer);
+
+/// What was read, for people: the sources, samples and tokens.
+std::string describe(const LoadedData& data);
 
 }  // namespace temper

@@ -45,6 +45,60 @@ struct ModelFolder {
   }
 };
 
+TEST(GenerateCommand, RefusesConversationsThatNobodyAsksToAnswer) {
+  const ModelFolder f;
+  for (const char* messages : {R"({"messages":[{"role":"system","content":"you tell stories."}]})",
+                               R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"system","content":"be short"}]})"}) {
+    write_file_atomic(f.folder / "prompts.jsonl", std::string(messages) + "\n");
+    const std::vector<std::string> arguments{"generate", "--model", f.model, "--prompts", f.folder / "prompts.jsonl", "--out", f.folder / "out.jsonl", "--max-new-tokens", "2"};
+    const test::ProgramResult refused = test::run_program(arguments);
+    EXPECT_EQ(refused.exit_code, 3) << refused.output;
+    EXPECT_NE(refused.output.find("--allow-system-last"), std::string::npos) << refused.output;
+    EXPECT_NE(refused.output.find("prompts.jsonl:1"), std::string::npos) << refused.output;
+    EXPECT_EQ(f.generate(messages, {"--allow-system-last"}).size(), 1u);
+  }
+}
+
+// An effort is in the prompt; with dspark_* keys and no encoding file the release is asked for.
+TEST(GenerateCommand, TakesTheEffortOfTheReleaseThatTheFolderNames) {
+  const ModelFolder f;
+  const std::string row = R"({"messages":[{"role":"user","content":"a"}]})";
+  const auto n_prompt = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--thinking-mode", "thinking", "--max-new-tokens", "1"});
+    return f.generate(row, more).at(0)["n_prompt_tokens"].get<int>();
+  };
+  const auto output = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"generate", "--model", f.model, "--prompts", f.folder / "prompts.jsonl", "--out", f.folder / "out.jsonl", "--thinking-mode", "thinking", "--max-new-tokens", "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return test::run_program(arguments);
+  };
+  const int plain = n_prompt({}), absolute = n_prompt({"--effort", "max"}), beyond = n_prompt({"--effort", "max", "--chat-release", "0731"});
+  EXPECT_LT(plain, absolute);
+  EXPECT_LT(absolute, beyond);
+  EXPECT_EQ(output({"--effort", "low"}).exit_code, 2);
+  make_writable_folder(fs::path(f.model) / "encoding");
+  write_file_atomic(fs::path(f.model) / "encoding/encoding_dsv4.py", "REASONING_EFFORT_PROMPTS = {\"low\": \"\"}\nDEFAULT_REASONING_EFFORT = \"low\"\n");
+  EXPECT_EQ(n_prompt({"--effort", "low"}), plain);
+  EXPECT_EQ(n_prompt({"--effort", "high"}), absolute);
+  EXPECT_EQ(n_prompt({"--effort", "max"}), beyond);
+  const test::ProgramResult none = output({"--effort", "none"});
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_NE(none.output.find("low, high, max"), std::string::npos) << none.output;
+}
+
+TEST(GenerateCommand, WarnsOnceOfTextsBeyondThePositionsOfTheModel) {
+  const ModelFolder f;
+  Json config = read_json(fs::path(f.model) / "config.json");
+  config["max_position_embeddings"] = 6;
+  write_file_atomic(fs::path(f.model) / "config.json", config.dump());
+  write_file_atomic(f.folder / "prompts.jsonl", "{\"prompt\": \"a\"}\n{\"prompt\": \"once upon a time there was\"}\n{\"prompt\": \"once upon a time there was a\"}\n");
+  const test::ProgramResult result = test::run_program({"generate", "--model", f.model, "--prompts", f.folder / "prompts.jsonl", "--out", f.folder / "out.jsonl", "--max-new-tokens", "9"});
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  const size_t first = result.output.find("max_position_embeddings is 6");
+  EXPECT_NE(first, std::string::npos) << result.output;
+  EXPECT_EQ(result.output.find("max_position_embeddings", first + 1), std::string::npos) << result.output;
+}
+
 TEST(GenerateCommand, AnswersEveryRowAndKeepsItsKeys) {
   const ModelFolder f;
   const std::vector<Json> rows = f.generate("{\"prompt\": \"once upon\", \"key\": 7}\n\n{\"prompt\": \"a\"}\n");

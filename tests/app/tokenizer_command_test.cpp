@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "support/fixtures.h"
 #include "support/run_program.h"
 #include "support/temp_folder.h"
 
@@ -50,6 +51,69 @@ TEST(TokenizerCommand, ExplainsWhichTokensOfAConversationAreTrained) {
   EXPECT_EQ(explained.exit_code, 0) << explained.out;
   EXPECT_NE(explained.out.find("-      \"<｜User｜>\""), std::string::npos) << explained.out;
   EXPECT_NE(explained.out.find("1      \"<｜end▁of▁sentence｜>\""), std::string::npos) << explained.out;
+}
+
+/// Prints of `temper tokenizer explain --json`, one a line.
+std::vector<Json> explained(const std::string& arguments) {
+  const auto result = run_temper("tokenizer explain --json " + arguments);
+  EXPECT_EQ(result.exit_code, 0) << result.out;
+  std::vector<Json> lines;
+  for (size_t begin = 0; begin < result.out.size();) {
+    const size_t end = std::min(result.out.find('\n', begin), result.out.size());
+    if (result.out[begin] == '{') lines.push_back(Json::parse(result.out.substr(begin, end - begin)));   // not the log
+    begin = end + 1;
+  }
+  return lines;
+}
+
+// Ids of the official encoder and vocabulary (cases B, C and F of the chat vectors).
+TEST(TokenizerCommand, ExplainsThePromptOfAConversationThatEndsWithAUser) {
+  const test::TempFolder folder;
+  make_writable_folder(folder / "tok");
+  test::unpack_tokenizer("deepseek_v4", folder / "tok");
+  write_file_atomic(folder / "b.json", R"([{"role":"system","content":"S"},
+    {"role":"user","content":"hi"}])");
+  write_file_atomic(folder / "rows.jsonl", R"({"messages":[{"role":"user","content":"q1"},{"role":"assistant","reasoning_content":"r1","content":"a1"},{"role":"user","content":"q2"}]}
+{"messages":[{"role":"user","content":"q1"},{"role":"assistant","reasoning_content":"r1","content":"a1"},{"role":"user","content":"q2"},{"role":"assistant","reasoning_content":"r2","content":"a2"}]}
+)");
+  const std::string tokenizer = "--thinking-mode thinking --tokenizer " + (folder / "tok").string() + " ";
+  const auto b = explained(tokenizer + (folder / "b.json").string());
+  ASSERT_EQ(b.size(), 1u);
+  EXPECT_EQ(b[0]["kind"], "sent");
+  EXPECT_EQ(b[0]["ids"], Json({0, 53, 128803, 6366, 128804, 128821}));
+  EXPECT_EQ(b[0]["text"], "<｜begin▁of▁sentence｜>S<｜User｜>hi<｜Assistant｜><think>");
+  const auto rows = explained(tokenizer + (folder / "rows.jsonl").string());
+  ASSERT_EQ(rows.size(), 4u);   // the first turn trained, then sent; two turns trained
+  EXPECT_EQ(rows[0]["kind"], "trained");
+  EXPECT_EQ(rows[1]["kind"], "sent");
+  EXPECT_EQ(rows[1]["text"], "<｜begin▁of▁sentence｜><｜User｜>q1<｜Assistant｜></think>a1<｜end▁of▁sentence｜><｜User｜>q2<｜Assistant｜><think>");
+  EXPECT_EQ(rows[3]["ids"], Json({0, 128803, 83, 19, 128804, 128822, 67, 19, 1, 128803, 83, 20, 128804, 128821, 84, 20, 128822, 67, 20, 1}));
+  const auto max = explained("--chat-release 0731 --effort max " + tokenizer + (folder / "b.json").string());
+  EXPECT_TRUE(max[0]["text"].get<std::string>().starts_with("<｜begin▁of▁sentence｜>Reasoning Effort: Beyond maximum")) << max[0]["text"];
+  const auto refused = run_temper("tokenizer explain --chat-release preview --effort low " + tokenizer + (folder / "b.json").string());
+  EXPECT_EQ(refused.exit_code, 2) << refused.out;
+  EXPECT_NE(refused.out.find("none, high, max"), std::string::npos) << refused.out;
+}
+
+TEST(TokenizerCommand, ExplainsRowsOfEveryShape) {
+  const test::TempFolder folder;
+  make_writable_folder(folder / "tok");
+  test::unpack_tokenizer("deepseek_v4", folder / "tok");
+  const std::string answer = "<｜begin▁of▁sentence｜><｜User｜>q<｜Assistant｜></think>a<｜end▁of▁sentence｜>";
+  for (const char* rows : {R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]})", R"([{"role":"user","content":"q"},{"role":"assistant","content":"a"}])",
+                           R"({"instruction":"q","output":"a"})", R"({"conversations":[{"from":"human","value":"q"},{"from":"gpt","value":"a"}]})", R"({"prompt":"q","completion":"a"})",
+                           "[\n {\"instruction\":\"q\",\n \"output\":\"a\"}\n]\n"}) {
+    write_file_atomic(folder / "rows", rows);
+    const auto lines = explained("--tokenizer " + (folder / "tok").string() + " " + (folder / "rows").string());
+    ASSERT_EQ(lines.size(), 1u) << rows;
+    EXPECT_EQ(lines[0]["text"], answer) << rows;
+  }
+  write_file_atomic(folder / "rows", R"({"text":"once"})");
+  EXPECT_EQ(explained("--tokenizer " + (folder / "tok").string() + " " + (folder / "rows").string()).at(0)["text"], "<｜begin▁of▁sentence｜>once<｜end▁of▁sentence｜>");
+  write_file_atomic(folder / "rows", R"([{"role":"system","content":"s"}])");
+  const auto system = run_temper("tokenizer explain --tokenizer " + (folder / "tok").string() + " " + (folder / "rows").string());
+  EXPECT_EQ(system.exit_code, 0);
+  EXPECT_NE(system.out.find("not sent: the conversation ends with a message of role system"), std::string::npos) << system.out;
 }
 
 }  // namespace

@@ -43,7 +43,8 @@ TEST(ChatEncoding, GivesTheOfficialTextAndIdsOnDerivedConversations) {
   for (const Json& c : cases) {
     const ChatOptions options{.thinking_mode = c["thinking_mode"].get<std::string>(),
                               .drop_thinking = c.value("drop_thinking", true),
-                              .reasoning_effort = c.value("reasoning_effort", std::string()),
+                              .release = "preview",
+                              .effort = c.value("reasoning_effort", std::string()),
                               .add_bos = c.value("add_default_bos_token", true)};
     const Conversation conv = Conversation::from_json(c["messages"], c["name"].get<std::string>());
     EXPECT_EQ(render_chat(conv, options), c["expected"].get<std::string>()) << c["name"];
@@ -83,7 +84,8 @@ TEST(ChatEncoding, AgreesWithTheOfficialEncoderOnRandomConversations) {
   for (const Json& row : rows) {
     const ChatOptions options{.thinking_mode = row["thinking_mode"].get<std::string>(),
                               .drop_thinking = row["drop_thinking"].get<bool>(),
-                              .reasoning_effort = row["reasoning_effort"].is_null() ? "" : row["reasoning_effort"].get<std::string>()};
+                              .release = "preview",
+                              .effort = row["reasoning_effort"].is_null() ? "" : row["reasoning_effort"].get<std::string>()};
     const std::vector<ChatMessage> all = Conversation::from_json(row["messages"], "row").messages;
     const auto border = all.begin() + row["n_context"].get<std::ptrdiff_t>();
     EXPECT_EQ(render_chat({{border, all.end()}}, options, {{all.begin(), border}}), row["expected"].get<std::string>()) << row["messages"];
@@ -173,16 +175,36 @@ TEST(ChatEncoding, ContextCountsForTheRulesButIsNotRendered) {
 TEST(ChatEncoding, EffortTextsDependOnTheRelease) {
   const std::string hi = R"([{"role":"user","content":"hi"}])";
   const auto effort = [&](const char* mode, const char* level, const char* release) {
-    return render_chat(conversation(hi), {.thinking_mode = mode, .reasoning_effort = level, .release = release, .add_bos = false});
+    return render_chat(conversation(hi), {.thinking_mode = mode, .release = release, .effort = level, .add_bos = false});
   };
   const std::string plain = spelled("{U}hi{A}<think>"), absolute(chat::kAbsoluteEffort), beyond(chat::kBeyondEffort);
-  EXPECT_EQ(effort("thinking", "high", "first"), plain);
-  EXPECT_EQ(effort("thinking", "max", "first"), absolute + plain);
+  EXPECT_EQ(effort("thinking", "", "preview"), plain);
+  EXPECT_EQ(effort("thinking", "none", "preview"), plain);
+  EXPECT_EQ(effort("thinking", "high", "preview"), plain);
+  EXPECT_EQ(effort("thinking", "max", "preview"), absolute + plain);
+  EXPECT_EQ(effort("thinking", "", "0731"), plain);
   EXPECT_EQ(effort("thinking", "low", "0731"), plain);
   EXPECT_EQ(effort("thinking", "high", "0731"), absolute + plain);
   EXPECT_EQ(effort("thinking", "max", "0731"), beyond + plain);
   EXPECT_EQ(effort("chat", "max", "0731"), spelled("{U}hi{A}</think>"));
-  EXPECT_ERROR(effort("thinking", "low", "first"), ErrorKind::kConfig, "no reasoning effort");
+  EXPECT_EQ(effort("thinking", "", "auto"), plain);
+  EXPECT_ERROR(effort("thinking", "low", "preview"), ErrorKind::kConfig, "none, high, max");
+  EXPECT_ERROR(effort("thinking", "none", "0731"), ErrorKind::kConfig, "low, high, max");
+  EXPECT_ERROR(effort("thinking", "max", "auto"), ErrorKind::kConfig, "not known");
+}
+
+// The encoders of both releases with every effort they have (tools/oracle/chat_efforts.py).
+TEST(ChatEncoding, AgreesWithTheOfficialEncodersOfBothReleasesAtEveryEffort) {
+  const std::vector<Json> conversations = test::read_fixture_lines("chat/fuzz_conversations.jsonl.zst"), rows = test::read_fixture_lines("chat/efforts.jsonl.zst");
+  EXPECT_EQ(rows.size(), 60u * 14u);
+  for (const Json& row : rows) {
+    const Json& source = conversations.at(row["conversation"].get<size_t>());
+    const ChatOptions options{.thinking_mode = row["thinking_mode"].get<std::string>(),
+                              .drop_thinking = source["drop_thinking"].get<bool>(),
+                              .release = row["release"].get<std::string>(),
+                              .effort = row["effort"].is_null() ? "" : row["effort"].get<std::string>()};
+    EXPECT_EQ(render_chat(Conversation::from_json(source["messages"], "row"), options), row["expected"].get<std::string>()) << row["release"] << row["effort"];
+  }
 }
 
 /// The trained tokens as text, with [ ] around each stretch of equal weight.
@@ -279,6 +301,41 @@ TEST(ChatEncoding, TextOfMessagesCannotBecomeControlTokens) {
 
 TEST(ChatEncoding, ATokenizerWithoutTheControlTokensIsAnError) {
   EXPECT_ERROR(encode_prompt(shared_tokenizer("gpt2"), conversation(R"([{"role":"user","content":"hi"}])"), {}), ErrorKind::kData, "no control token");
+}
+
+// The format writes the assistant token only after users, developers and tool results (case L and the fixtures of the release).
+TEST(ChatEncoding, APromptThatNobodyAsksToAnswerIsRefused) {
+  for (const char* messages : {R"([{"role":"system","content":"You are a pirate."}])",
+                               R"([{"role":"user","content":"hi"},{"role":"assistant","content":"yo"},{"role":"system","content":"S"}])",
+                               R"([{"role":"user","content":"hi"},{"role":"system","content":"S"}])",
+                               R"([{"role":"system","content":"S"},{"role":"latest_reminder","content":"D"}])",
+                               R"([{"role":"system","content":"S"},{"role":"assistant","content":"par","wo_eos":true}])"}) {
+    for (const char* mode : {"chat", "thinking"}) {
+      EXPECT_ERROR(encode_prompt(v4(), conversation(messages), {.thinking_mode = mode}), ErrorKind::kData, "--allow-system-last");
+      const ChatOptions allowed{.thinking_mode = mode, .allow_system_last = true};
+      EXPECT_EQ(v4().decode(encode_prompt(v4(), conversation(messages), allowed)), render_chat(conversation(messages), {.thinking_mode = mode})) << messages;
+    }
+  }
+}
+
+// Every other last message has the token before the place where the model goes on.
+TEST(ChatEncoding, APromptThatIsNotRefusedHasATokenThatAsksForTheAnswer) {
+  const int32_t assistant = v4().id_of(chat::kAssistant).value();
+  int n_prompts = 0;
+  for (const Json& row : test::read_fixture_lines("chat/fuzz_conversations.jsonl.zst")) {
+    const Conversation conv = Conversation::from_json(row["messages"], "row");
+    Ids ids;
+    try {
+      ids = encode_prompt(v4(), conv, {});
+    } catch (const Error&) {
+      continue;
+    }
+    ++n_prompts;
+    const auto is_asking = [&](int32_t id) { return id == assistant || (id >= v4().id_of(chat::kAction).value() && id <= v4().id_of(chat::kReadUrl).value()); };
+    const auto last_end = std::find(ids.rbegin(), ids.rend(), v4().eos_id());
+    EXPECT_TRUE(std::any_of(ids.rbegin(), last_end, is_asking) || conv.messages.back().task) << row["messages"];
+  }
+  EXPECT_GT(n_prompts, 200);
 }
 
 TEST(ChatEncoding, NothingToGenerateIsAnError) {

@@ -51,6 +51,22 @@ TEST(Recipe, SectionsThatContradictEachOtherAreErrors) {
   EXPECT_ERROR(load_recipe(folder / "none.toml", {}), ErrorKind::kConfig, "no such recipe");
 }
 
+// The resolved text names the release, so that a checkpoint knows it.
+TEST(Recipe, TheChatReleaseIsThatOfTheFolder) {
+  const TempFolder folder;
+  const std::vector<std::string> sft = {"stage=sft"};
+  EXPECT_EQ(load(folder, kRecipe, sft).recipe.data.chat_release, "preview");
+  EXPECT_ERROR(load(folder, kRecipe, {"stage=sft", "data.effort=low"}), ErrorKind::kConfig, "none, high, max");
+  make_writable_folder(folder / "tok/encoding");
+  write_file_atomic(folder / "tok/encoding/encoding_dsv4.py", "REASONING_EFFORT_PROMPTS = {\"low\": \"\"}\nDEFAULT_REASONING_EFFORT = \"low\"\n");
+  make_writable_folder(folder / "tok");
+  const LoadedRecipe loaded = load(folder, kRecipe, {"stage=sft", "data.effort=max"});
+  EXPECT_EQ(loaded.recipe.data.chat_release, "0731");
+  EXPECT_NE(render_toml(loaded.recipe).find("chat_release = \"0731\""), std::string::npos);
+  EXPECT_EQ(load(folder, kRecipe, {"stage=sft", "data.effort=max", "data.chat_release=preview"}).recipe.data.chat_release, "preview");
+  EXPECT_ERROR(load(folder, kRecipe, {"stage=sft", "data.effort=none"}), ErrorKind::kConfig, "low, high, max");
+}
+
 TEST(Recipe, NamesEveryKeyThatChangedUnlessItIsAllowed) {
   const std::string before = "[a]\nx = 1\ny = 2\n[checkpoint]\nevery_steps = 5\n[[data.sources]]\npath = 'p'\n";
   const std::string after = "[a]\nx = 1.0\ny = 3\n[checkpoint]\nevery_steps = 9\n[[data.sources]]\npath = 'q'\n[[data.sources]]\npath = 'r'\n";
