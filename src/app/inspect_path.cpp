@@ -1,4 +1,4 @@
-// Which kind of thing a path is, and the kinds "checkpoint", "run" and "data" of temper inspect.
+// Which kind of thing a path is, and the kinds "checkpoint" and "run" of temper inspect.
 
 #include <fmt/format.h>
 
@@ -8,6 +8,7 @@
 #include "app/inspection.h"
 #include "base/error.h"
 #include "checkpoint/training_checkpoint.h"
+#include "data/data_config.h"
 #include "data/row_format.h"
 #include "data/text_reader.h"
 
@@ -101,43 +102,35 @@ Inspection inspect_run(const fs::path& folder) {
   return out;
 }
 
-Inspection inspect_data(const fs::path& file) {
-  std::map<std::string, int64_t> formats;
-  std::vector<std::string> examples;
-  int64_t n_rows = 0, n_bad = 0;
-  uint64_t n_bytes = 0;
-  LineReader lines(file, int64_t{100} << 20);
-  for (TextPiece piece; lines.next_filled(piece);) {
-    ++n_rows;
-    n_bytes += piece.text.size() + 1;
-    try {
-      if (!piece.defect.empty()) throw BadRow{piece.defect};
-      const Json row = parse_row(piece.text);
-      const RowFormat format = detect_row_format(row);
-      convert_row(row, format, {});
-      ++formats[row_format_name(format)];
-    } catch (const BadRow& bad) {
-      ++n_bad;
-      if (examples.size() < 10) examples.push_back(fmt::format("{}:{}: {}", file.string(), piece.line, bad.reason));
-    }
-  }
-  Inspection out{.json = {{"kind", "data"}, {"path", file.string()}, {"rows", n_rows}, {"bad_rows", n_bad}, {"text_bytes", n_bytes}, {"formats", formats}, {"examples", examples}},
-                 .text = fmt::format("training data {}\n{} rows, {} of text\n", file.string(), with_commas(n_rows), size_text(n_bytes))};
-  for (const auto& [format, n] : formats) out.text += fmt::format("  {:<20} {:>12} rows\n", format, with_commas(n));
-  out.text += n_bad == 0 ? "health: every row can be used\n" : fmt::format("health: {} rows cannot be used:\n", with_commas(n_bad));
-  for (const std::string& example : examples) out.text += "  " + example + "\n";
-  return out;
-}
-
 }  // namespace detail
 
 namespace {
 
-bool is_data_file(const std::string& name) { return name.ends_with(".jsonl") || name.ends_with(".jsonl.gz") || name.ends_with(".jsonl.zst"); }
+/// JSONL, JSON lists and plain text, each also packed.  A .json file is data unless it is one object that is not a row.
+bool is_data_file(const fs::path& path) {
+  const fs::path inner = path.extension() == ".gz" || path.extension() == ".zst" ? path.stem() : path.filename();
+  const std::string ending = inner.extension().string();
+  if (ending != ".json") return ending == ".jsonl" || ending == ".txt";
+  if (inner != path.filename()) return true;   // configs are not packed
+  LineReader lines(path, DataConfig().max_line_bytes);
+  TextPiece first;
+  if (!lines.next_filled(first)) return false;
+  if (!first.defect.empty() || first.text[first.text.find_first_not_of(" \t")] == '[') return true;
+  const Json row = Json::parse(first.text, nullptr, /*allow_exceptions=*/false);
+  if (!row.is_object()) return false;   // the first line of a config
+  TextPiece second;
+  if (lines.next_filled(second)) return true;
+  try {
+    detect_row_format(row);
+    return true;
+  } catch (const BadRow&) {
+    return false;
+  }
+}
 
 }  // namespace
 
-Inspection inspect_path(const fs::path& path, bool read_values) {
+Inspection inspect_path(const fs::path& path, bool read_values, const DataView& data) {
   const std::string name = path.filename().string();
   if (fs::is_directory(path)) {
     if (fs::exists(path / kManifestName)) return detail::inspect_checkpoint(path, read_values);
@@ -149,13 +142,13 @@ Inspection inspect_path(const fs::path& path, bool read_values) {
     if (fs::exists(path / "config.json")) return detail::inspect_config(path / "config.json");
   } else if (fs::exists(path)) {
     if (name.ends_with(".safetensors")) return detail::inspect_safetensors(path);
+    if (is_data_file(path)) return detail::inspect_data(path, data);
     if (name.ends_with(".json")) return detail::inspect_config(path);
-    if (is_data_file(name)) return detail::inspect_data(path);
   }
   throw Error({.kind = ErrorKind::kData,
                .what = fs::exists(path) ? "this is no model, config, checkpoint, run folder or data file" : "there is no such file or folder",
                .where = path.string(),
-               .fix = "give a folder with config.json or manifest.json, a run folder, or a .json, .safetensors, .jsonl, .jsonl.gz or .jsonl.zst file"});
+               .fix = "give a folder with config.json or manifest.json, a run folder, or a .safetensors, .json, .jsonl or .txt file (data also as .gz or .zst)"});
 }
 
 }  // namespace temper

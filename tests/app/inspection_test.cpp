@@ -69,14 +69,17 @@ TEST(Inspect, DescribesCheckpointsAndRunFolders) {
   EXPECT_EQ(run.json.at("checkpoints"), Json({"step-12"}));
 }
 
-TEST(Inspect, CountsTheRowsOfDataByFormatAndNamesBadOnes) {
+TEST(Inspect, CountsTheRowsOfDataAndNamesBadOnes) {
   const TempFolder folder;
   write_file_atomic(folder / "a.jsonl", "{\"text\": \"once\"}\n{\"instruction\": \"a\", \"output\": \"b\"}\n\n{\"text\": \"upon\"}\n{\"x\": 1}\n");
   const Inspection data = inspect_path(folder / "a.jsonl", false);
   EXPECT_EQ(data.json.at("rows"), 4);
-  EXPECT_EQ(data.json.at("formats"), Json({{"alpaca", 1}, {"text", 2}}));
-  EXPECT_EQ(data.json.at("bad_rows"), 1);
+  EXPECT_EQ(data.json.at("format"), "text");
+  EXPECT_EQ(data.json.at("samples"), 2);
+  EXPECT_EQ(data.json.at("bad_rows"), 2);   // one file holds one format
   EXPECT_NE(data.text.find("a.jsonl:5: "), std::string::npos) << data.text;
+  ASSERT_TRUE(data.refused);
+  EXPECT_EQ(data.refused->kind(), ErrorKind::kData);
 }
 
 TEST(Inspect, SaysWhatItCannotName) {
