@@ -156,8 +156,9 @@ Inspection inspect_sample(const std::string& file_and_number, const DataView& vi
       fail(ErrorKind::kData, fmt::format("{:?} is not the number of a sample", std::string(begin, end)), "write FILE:N with N from 0");
     file.resize(colon);
   }
-  const Setting setting = setting_of(file, view);
-  const DataConfig& data = setting.recipe.recipe.data;
+  Setting setting = setting_of(file, view);
+  DataConfig& data = setting.recipe.recipe.data;
+  data.epochs = 1;   // later passes take the same samples in another order
   const DataLoader loader(setting.load().train, data);
   const TrainingSample sample = training_sample(loader, data, setting.tokenizer, index);
   return {.json = sample.to_json(), .text = sample.to_text(colour)};

@@ -30,7 +30,7 @@ struct DataView {
 /// Errors  those of the readers; kData if it is none of the kinds
 Inspection inspect_path(const fs::path& path, bool read_values, const DataView& data = {});
 
-/// "FILE" or "FILE:N": packed row N (0) of those that training on this file takes, token by token (train/training_sample.h).
+/// "FILE" or "FILE:N": packed row N (0) of the first pass that training on this file makes, token by token (train/training_sample.h).
 /// Errors  those of training; kConfig without recipe and tokenizer; kData for a number beyond the last
 Inspection inspect_sample(const std::string& file_and_number, const DataView& data, bool colour);
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <regex>
 
 #include "base/config.h"
 #include "base/json.h"
@@ -42,12 +41,20 @@ std::string names_of(const Profile& profile) {
 
 bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
+/// The text that DEFAULT_REASONING_EFFORT is set to, or "".
+std::string default_effort(const std::string& code) {
+  const size_t name = code.find("DEFAULT_REASONING_EFFORT");
+  if (name == std::string::npos) return "";
+  const std::string line = code.substr(name, code.find('\n', name) - name);
+  const size_t begin = line.find_first_of("\"'"), end = line.find_first_of("\"'", begin == std::string::npos ? begin : begin + 1);
+  return begin == std::string::npos || end == std::string::npos ? "" : line.substr(begin + 1, end - begin - 1);
+}
+
 /// The encoder that the release ships.  By content: copies with other comments have another hash.
 FoundRelease release_of_encoder(const fs::path& file) {
   const std::string code = read_file(file);
-  static const std::regex low_is_default(R"(DEFAULT_REASONING_EFFORT[^=\n]*=\s*["']low["'])");
   const bool table = contains(code, "REASONING_EFFORT_PROMPTS");
-  if (contains(code, "Beyond maximum") || (table && contains(code, "\"low\"")) || std::regex_search(code, low_is_default))
+  if (contains(code, "Beyond maximum") || (table && contains(code, "\"low\"")) || default_effort(code) == "low")
     return {"0731", fmt::format("{} has the efforts low, high and max", file.string()), true};
   if (contains(code, "Absolute maximum") || contains(code, "REASONING_EFFORT_MAX")) return {"preview", fmt::format("{} has one effort text", file.string()), true};
   return {"", fmt::format("{} holds no effort texts", file.string())};
@@ -61,9 +68,13 @@ std::optional<FoundRelease> release_of_recipe(const fs::path& file) {
 }
 
 bool has_drafter_keys(const fs::path& file) {
-  const Json config = Json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);   // its reader reports what is wrong with it
-  if (!config.is_object()) return false;
-  return std::any_of(config.items().begin(), config.items().end(), [](const auto& item) { return item.key().starts_with("dspark_"); });
+  try {
+    const Json config = read_json(file);
+    if (!config.is_object()) return false;
+    return std::any_of(config.items().begin(), config.items().end(), [](const auto& item) { return item.key().starts_with("dspark_"); });
+  } catch (const Error&) {
+    return false;   // who reads the config says what is wrong with it
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace temper {
 namespace {
@@ -17,8 +18,17 @@ PackedRow packed_row(const DataLoader& loader, int64_t index) {
     if (index < n_rows + n) return rows[index - n_rows];
     n_rows += n;
   }
-  throw Error({.kind = ErrorKind::kData, .what = fmt::format("sample {} was asked for, training takes {} (numbered from 0)", index, n_rows), .where = "--sample",
+  throw Error({.kind = ErrorKind::kData, .what = fmt::format("sample {} was asked for, a pass over the data takes {} (numbered from 0)", index, n_rows), .where = "--sample",
                .fix = fmt::format("give a number from 0 to {}", n_rows - 1)});
+}
+
+/// A cut through a text can divide a character; its bytes become "?", so that places in bytes stay right.
+void mask_divided_characters(std::string& text) {
+  for (size_t i = 0; i < text.size();) {
+    const Utf8Char c = utf8_at(text, i);
+    if (c.code == kInvalidUtf8) text[i] = '?';
+    i += c.length;
+  }
 }
 
 /// Text for people: control characters of terminals become visible.
@@ -56,6 +66,7 @@ TrainingSample training_sample(const DataLoader& loader, const DataConfig& confi
       out.tokens.push_back({.id = static_cast<int32_t>(ids[i]), .weight = !trained ? 0.0f : weights ? weights[i] : 1.0f, .document = d, .begin = begin,
                             .end = static_cast<int64_t>(document.text.size())});
     }
+    mask_divided_characters(document.text);
     out.documents.push_back(std::move(document));
   }
   return out;

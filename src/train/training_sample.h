@@ -10,7 +10,7 @@ namespace temper {
 /// A sample in the row: a conversation (or one of its turns), a text (or a piece of it).
 ///   row, line   of its source: row from 0, line from 1
 ///   part        which of the samples that the row became
-///   text        all of its tokens as text: the rendered conversation
+///   text        all of its tokens as text: the rendered conversation; valid UTF-8, bytes of a character that a cut divided are "?"
 struct SampleDocument {
   std::string source;
   int64_t row = 0, line = 0, part = 0;

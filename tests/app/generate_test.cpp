@@ -64,7 +64,7 @@ TEST(GenerateCommand, TakesTheEffortOfTheReleaseThatTheFolderNames) {
   const ModelFolder f;
   const std::string row = R"({"messages":[{"role":"user","content":"a"}]})";
   const auto n_prompt = [&](std::vector<std::string> more) {
-    more.insert(more.end(), {"--thinking-mode", "thinking", "--max-new-tokens", "1"});
+    more.insert(more.end(), {"--thinking-mode", "thinking"});
     return f.generate(row, more).at(0)["n_prompt_tokens"].get<int>();
   };
   const auto output = [&](std::vector<std::string> more) {

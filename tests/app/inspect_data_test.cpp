@@ -81,9 +81,8 @@ const std::vector<std::vector<std::string>>& settings() {
     for (const char* mode : {"chat", "thinking"})
       for (const char* bad : {"stop", "skip"})
         for (const char* length : {"error", "skip", "truncate"})
-          for (const char* packing : {"best_fit", "none"})
-            made.push_back({fmt::format("data.thinking_mode=\"{}\"", mode), fmt::format("data.on_bad_row=\"{}\"", bad), fmt::format("data.on_over_length=\"{}\"", length),
-                            fmt::format("data.packing=\"{}\"", packing), "data.sequence_length=64"});
+          made.push_back({fmt::format("data.thinking_mode=\"{}\"", mode), fmt::format("data.on_bad_row=\"{}\"", bad), fmt::format("data.on_over_length=\"{}\"", length),
+                          fmt::format("data.packing=\"{}\"", made.size() % 2 == 0 ? "best_fit" : "none"), "data.sequence_length=64"});
     return made;
   }();
   return all;
@@ -150,10 +149,10 @@ TEST(InspectData, InspectDryRunSampleAndTrainingAgreeOnEveryShapeAndSetting) {
         }
       EXPECT_EQ(n_tokens, data->train->n_tokens());
       EXPECT_EQ(n_trained, data->train->n_trained_tokens());
-      EXPECT_ERROR(inspect_sample(fmt::format("{}:{}", (w.folder / set.name).string(), index), w.view(setting), false), ErrorKind::kData, fmt::format("training takes {}", index));
+      EXPECT_ERROR(inspect_sample(fmt::format("{}:{}", (w.folder / set.name).string(), index), w.view(setting), false), ErrorKind::kData, fmt::format("over the data takes {}", index));
     }
-  EXPECT_GT(n_used, 150);
-  EXPECT_GT(n_refused, 100);
+  EXPECT_GT(n_used, 75);
+  EXPECT_GT(n_refused, 50);
 }
 
 TEST(InspectSample, SpansAreTheBytesOfTheRenderedConversation) {
@@ -182,6 +181,29 @@ TEST(InspectSample, SpansAreTheBytesOfTheRenderedConversation) {
   EXPECT_EQ(end, static_cast<int64_t>(rendered.size()));
   EXPECT_EQ(document.at("n_trained"), n_trained);
   EXPECT_EQ(trained_text, "r2</think>d 世界<｜end▁of▁sentence｜>");
+}
+
+// A cut through a character: places stay those of bytes, and the JSON is valid.
+TEST(InspectSample, SpansHoldWhereACutDividesACharacter) {
+  const Workshop w;
+  write_file_atomic(w.folder / "chinese.jsonl", R"({"text":"世界你好世界你好世界你好世界你好"})");
+  int64_t n_tokens = 0, n_divided = 0;
+  for (int part = 0; part < 4; ++part) {
+    const Inspection sample = inspect_sample(fmt::format("{}:{}", (w.folder / "chinese.jsonl").string(), part), w.view({"data.sequence_length=14", "data.shuffle=false", "data.packing=none"}), false);
+    const Json again = Json::parse(sample.json.dump(-1, ' ', false, Json::error_handler_t::replace));
+    const std::string text = again.at("documents").at(0).at("text");
+    EXPECT_EQ(again.at("documents").at(0).at("part"), part);
+    n_divided += text.find('?') != std::string::npos;
+    int64_t end = 0;
+    for (const Json& token : again.at("tokens")) {
+      EXPECT_EQ(token.at("begin"), end);
+      end = token.at("end");
+      ++n_tokens;
+    }
+    EXPECT_EQ(end, static_cast<int64_t>(text.size()));
+  }
+  EXPECT_EQ(n_tokens, 50 + 3);   // 48 bytes, BOS and EOS; each later piece begins with the last token of the one before
+  EXPECT_GT(n_divided, 0);
 }
 
 TEST(InspectSample, APackedRowNamesTheLineOfEachOfItsDocuments) {

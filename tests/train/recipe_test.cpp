@@ -60,7 +60,7 @@ TEST(Recipe, TheChatReleaseIsThatOfTheFolder) {
   make_writable_folder(folder / "tok/encoding");
   write_file_atomic(folder / "tok/encoding/encoding_dsv4.py", "REASONING_EFFORT_PROMPTS = {\"low\": \"\"}\nDEFAULT_REASONING_EFFORT = \"low\"\n");
   make_writable_folder(folder / "tok");
-  const LoadedRecipe loaded = load(folder, kRecipe, {"stage=sft", "data.effort=max"});
+  LoadedRecipe loaded = load(folder, kRecipe, {"stage=sft", "data.effort=max"});
   EXPECT_EQ(loaded.recipe.data.chat_release, "0731");
   EXPECT_NE(render_toml(loaded.recipe).find("chat_release = \"0731\""), std::string::npos);
   EXPECT_EQ(load(folder, kRecipe, {"stage=sft", "data.effort=max", "data.chat_release=preview"}).recipe.data.chat_release, "preview");
