@@ -55,7 +55,10 @@ def main():
                 rows[kind[1]].add((what, fix, path.relative_to(sys.argv[1]).as_posix()))
     print("# Errors\n")
     print("An error has four lines: its kind and what was found, where, the next action, and the line of code. The kind says who must act and is")
-    print("the exit code. Other exit codes: 0 done, 1 a gate or comparison said no, 64 wrong usage, 130 stopped by Ctrl-C after a clean stop.")
+    print("the exit code. Other exit codes: 0 done, 1 a gate or comparison said no, 64 wrong usage, 130 stopped by Ctrl-C after a clean stop,")
+    print("141 the reader of standard output has gone (`temper ... | head`: nothing is printed, as with other tools). Results that cannot be")
+    print("printed (a full disk) are a resource error. Control characters of names and values are shown as `\\x1b`, and of very long values")
+    print("the middle is left out, with its length; records such as events.jsonl hold the exact texts.")
     print("This page is written by `./dev docs` from the sources; … stands for a value.\n")
     for kind, code, who in KINDS:
         print(f"## {kind[1:].lower()} ({code}): {who}\n")

@@ -6,6 +6,7 @@
 
 #include "app/bench.h"
 #include "app/commands.h"
+#include "base/console.h"
 #include "train/benchmark.h"
 
 namespace temper {
@@ -24,7 +25,7 @@ void print_shares(const Profile::Rows& profile) {
   const auto line = [](const char* title, const std::map<std::string, double>& named) {
     std::string text;
     for (const auto& [name, share] : named) text += fmt::format("{}{} {:.1f} %", text.empty() ? "" : ", ", name, 100 * share);
-    fmt::print("{}: {}\n", title, text);
+    print("{}: {}\n", title, text);
   };
   line("by part", shares.parts);
   line("by kind", shares.kinds);
@@ -36,7 +37,7 @@ void print_shares(const Profile::Rows& profile) {
   }
   std::sort(rows.rbegin(), rows.rend());
   for (const auto& [seconds, name] : rows)
-    if (seconds > 0.005 * total) fmt::print("  {:5.1f} %  {}\n", 100 * seconds / total, name);
+    if (seconds > 0.005 * total) print("  {:5.1f} %  {}\n", 100 * seconds / total, name);
 }
 
 namespace {
@@ -45,17 +46,17 @@ int bench_train(BenchTrainArguments& arguments) {
   arguments.options.dtype = arguments.dtype == "float32" ? at::kFloat : at::kBFloat16;
   const TrainBenchmark result = benchmark_training(read_model_config(arguments.model_config), arguments.options);
   if (arguments.json) {
-    fmt::print("{}\n", to_json(result).dump());
+    print("{}\n", to_json(result).dump());
     return 0;
   }
-  fmt::print("{:.0f} tokens/s, {:.3f} s a step ({:.3f} s forward and backward, {:.3f} s update)\n", result.tokens_per_second, result.step_seconds,
+  print("{:.0f} tokens/s, {:.3f} s a step ({:.3f} s forward and backward, {:.3f} s update)\n", result.tokens_per_second, result.step_seconds,
              result.forward_backward_seconds, result.update_seconds);
-  fmt::print("{:.1f} % of {:.0f} GFLOP/s, the rate of a large product of this dtype here; {:.3f} GFLOP a token\n", 100 * result.mfu, result.gemm_peak_flops / 1e9,
+  print("{:.1f} % of {:.0f} GFLOP/s, the rate of a large product of this dtype here; {:.3f} GFLOP a token\n", 100 * result.mfu, result.gemm_peak_flops / 1e9,
              result.flops_per_token / 1e9);
-  fmt::print("{:.2f} GiB resident at most, {} parameters; loss {:.4f} -> {:.4f}\n", static_cast<double>(result.rss_bytes) / (1 << 30), result.n_parameters,
+  print("{:.2f} GiB resident at most, {} parameters; loss {:.4f} -> {:.4f}\n", static_cast<double>(result.rss_bytes) / (1 << 30), result.n_parameters,
              result.losses.front(), result.losses.back());
   print_shares(result.profile);
-  fmt::print("{}", describe(result.memory, result.rss_bytes));
+  print_text(describe(result.memory, result.rss_bytes));
   return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "app/bench.h"
+#include "base/console.h"
 #include "rollout/generation_benchmark.h"
 #include "train/benchmark.h"
 
@@ -34,12 +35,12 @@ int bench(Options& options) {
   options.benchmark.dtype = options.dtype == "float32" ? at::kFloat : at::kBFloat16;
   const GenerationBenchmark result = benchmark_generation(read_model_config(options.model_config), options.benchmark);
   if (options.json) {
-    fmt::print("{}\n", to_json(result).dump());
+    print("{}\n", to_json(result).dump());
     return 0;
   }
-  fmt::print("prefill {:.0f} tokens/s, decode {:.0f} tokens/s ({:.3f} ms a step), {:.0f} a second of processor time\n", result.prefill_tokens_per_second,
+  print("prefill {:.0f} tokens/s, decode {:.0f} tokens/s ({:.3f} ms a step), {:.0f} a second of processor time\n", result.prefill_tokens_per_second,
              result.decode_tokens_per_second, 1e3 * result.step_seconds, result.cpu_decode_tokens_per_second);
-  fmt::print("{:.2f} blocks of memory a token, {:.2f} of them new, {:.2f} GiB resident at most\n", result.allocations_per_token, result.new_blocks_per_token, static_cast<double>(result.rss_bytes) / (1 << 30));
+  print("{:.2f} blocks of memory a token, {:.2f} of them new, {:.2f} GiB resident at most\n", result.allocations_per_token, result.new_blocks_per_token, static_cast<double>(result.rss_bytes) / (1 << 30));
   print_shares(result.profile);
   return 0;
 }

@@ -5,13 +5,14 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
-#include <iostream>
 #include <memory>
 
 #include "app/bench.h"
+#include "base/console.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/json.h"
+#include "base/output.h"
 #include "data/tokenizer.h"
 #include "data/unicode.h"
 
@@ -41,7 +42,7 @@ std::vector<std::string_view> parts_of(std::string_view text) {
 int bench(const Options& options) {
   const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
   std::string text;
-  for (const std::string& input : options.inputs) text += read_file(input);
+  for (const std::string& input : options.inputs) text += read_input(input);
   if (text.empty()) throw Error({.kind = ErrorKind::kData, .what = "the input is empty", .where = options.inputs.front(), .fix = "name a file with text"});
   const std::vector<std::string_view> parts = parts_of(text);
   double best_seconds = 0, best_cpu_seconds = 0;
@@ -60,9 +61,9 @@ int bench(const Options& options) {
   const double mb_s = static_cast<double>(text.size()) / best_seconds / 1e6;
   const double cpu_mb_s = static_cast<double>(text.size()) / std::max(best_cpu_seconds, 1e-9) / 1e6;
   if (options.json) {
-    std::cout << Json({{"bytes", text.size()}, {"tokens", n_tokens}, {"mb_s", mb_s}, {"cpu_mb_s", cpu_mb_s}}).dump() << "\n";
+    write_output(Json({{"bytes", text.size()}, {"tokens", n_tokens}, {"mb_s", mb_s}, {"cpu_mb_s", cpu_mb_s}}).dump() + "\n");
   } else {
-    std::cout << fmt::format("{} bytes, {} tokens: {:.1f} MB/s on one thread, {:.1f} MB a second of processor time (best of {})\n", text.size(), n_tokens, mb_s, cpu_mb_s, options.repeats);
+    print("{} bytes, {} tokens: {:.1f} MB/s on one thread, {:.1f} MB a second of processor time (best of {})\n", text.size(), n_tokens, mb_s, cpu_mb_s, options.repeats);
   }
   return 0;
 }

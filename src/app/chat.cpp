@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <iostream>
+#include <algorithm>
+#include <array>
+#include <cerrno>
 
 #include "app/generation.h"
+#include "base/console.h"
 #include "base/interrupt.h"
 #include "data/chat_parser.h"
 
@@ -27,6 +30,41 @@ ChatMessage message(Role role, const std::string& text) {
   return message;
 }
 
+// Lines of standard input.  A signal ends the wait for them, also while one that never ends comes in.
+class InputLines {
+ public:
+  static constexpr size_t kMostBytes = size_t{16} << 20;
+
+  // false: the end, or a signal.  `line` holds at most kMostBytes of its `n_bytes`.
+  bool next(std::string& line, size_t& n_bytes) {
+    line.clear();
+    n_bytes = 0;
+    while (!interrupt_requested()) {
+      if (begin_ == end_) {
+        const ssize_t n = ::read(STDIN_FILENO, chunk_.data(), chunk_.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return n_bytes > 0;   // a last line needs no line end
+        begin_ = 0;
+        end_ = static_cast<size_t>(n);
+      }
+      const char* start = chunk_.data() + begin_;
+      const char* stop = std::find(start, static_cast<const char*>(chunk_.data() + end_), '\n');
+      const size_t n = static_cast<size_t>(stop - start);
+      line.append(start, std::min(n, kMostBytes - line.size()));
+      n_bytes += n;
+      begin_ += n;
+      if (begin_ == end_) continue;
+      ++begin_;
+      return true;
+    }
+    return false;
+  }
+
+ private:
+  std::array<char, 1 << 16> chunk_;
+  size_t begin_ = 0, end_ = 0;
+};
+
 class Chat {
  public:
   explicit Chat(const GenerationOptions& options) : options_(options), generator_(options), terminal_(isatty(STDIN_FILENO) != 0) {}
@@ -49,9 +87,15 @@ class Chat {
   }
 
  private:
+  // false: the end, or Ctrl-C at the prompt.
   bool read(std::string& line) {
     if (terminal_) fmt::print(stderr, "> ");
-    return static_cast<bool>(std::getline(std::cin, line));
+    size_t n_bytes = 0;
+    if (!input_.next(line, n_bytes)) return false;
+    if (n_bytes == line.size()) return true;
+    fmt::print(stderr, "Not sent: the line has {} bytes, the longest message has {}.\n", n_bytes, InputLines::kMostBytes);
+    line.clear();
+    return true;
   }
 
   // false: the end.
@@ -87,20 +131,20 @@ class Chat {
   }
 
   std::string write(const Request& request) {
-    const std::vector<Response> responses = generator_.engine().generate({request}, [](size_t, std::string_view text) {
-      fwrite(text.data(), 1, text.size(), stdout);
-      fflush(stdout);
+    const std::vector<Response> responses = generator_.engine().generate({request}, [this](size_t, std::string_view text) {
+      options_.raw ? write_output(text) : print_text(text);
       return !interrupt_requested();
     });
+    print_text("\n");
+    if (termination_requested()) throw Interrupted{};   // the program is meant, not the answer
     clear_interrupt();
-    fmt::print("\n");
-    fflush(stdout);
     return responses[0].text;
   }
 
   GenerationOptions options_;
   Generator generator_;
   bool terminal_, thinking_ = options_.chat.thinking_mode == "thinking";
+  InputLines input_;
   uint64_t n_answers_ = 0;
   std::string system_ = options_.system;
   Conversation conversation_;
@@ -115,6 +159,7 @@ void add_chat_command(const Command& program) {
   const Command command = program.add_command("chat", "Talk with a model in the terminal");
   add_generation_options(command, *options);
   command.option("--system", options->system, "system message");
+  command.flag("--raw", options->raw, "write answers as they are; else control characters are shown as \\x1b, so that no answer commands the terminal");
   command.flag("--plain", options->plain, "no chat format: the model continues what is typed (for base models)");
   command.footer(std::string("In the conversation:\n") + kHelp +
                   "\nExamples:\n"

@@ -2,6 +2,8 @@
 
 #include "app/commands.h"
 #include "app/gate_options.h"
+#include "base/console.h"
+#include "base/output.h"
 #include "eval/compare.h"
 
 namespace temper {
@@ -14,9 +16,14 @@ struct Options {
 };
 
 int compare_command(const Options& options) {
+  std::unique_ptr<FileWriter> out;
+  if (!options.out.empty()) out = std::make_unique<FileWriter>(options.out);   // before the work
   const Comparison comparison = compare_evaluations(options.before, options.after, options.gate.read());
-  fmt::print("{}", comparison_table(comparison));
-  if (!options.out.empty()) write_file_atomic(options.out, comparison_json(comparison).dump(2) + "\n");
+  out && is_standard_output(options.out) ? print_error(comparison_table(comparison)) : print_text(comparison_table(comparison));
+  if (out) {
+    out->write(comparison_json(comparison).dump(2) + "\n");
+    out->finish();
+  }
   const bool no = comparison.verdict == Verdict::kFail || (options.require_pass && comparison.verdict == Verdict::kInconclusive);
   return no ? 1 : 0;
 }

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "app/commands.h"
+#include "base/console.h"
 #include "train/recipe.h"
 
 namespace temper {
@@ -9,7 +10,7 @@ namespace {
 int print_config_page() {
   TrainRecipe recipe;
   recipe.data.sources.emplace_back();   // a list of sections shows its element
-  fmt::print(
+  print(
       "# Recipes\n\n"
       "Every key of a recipe (`temper train RECIPE.toml`), its default, what it may be, and what it does. `--set path=value` overrides one key.\n"
       "Unknown keys, wrong types and values out of bounds are errors that name the line. Input paths are relative to the recipe's folder,\n"

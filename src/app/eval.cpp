@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
-#include <cstdio>
-
 #include "app/chat_options.h"
 #include "app/commands.h"
+#include "base/console.h"
+#include "base/json_checks.h"
 #include "base/log.h"
 #include "base/threads.h"
 #include "eval/answers.h"
@@ -20,6 +20,7 @@ namespace {
 struct Options {
   std::string suites, responses, model, out, prompts = "chat", dtype = "float32", data, separator;
   int64_t max_batch = 32, max_new_tokens = 0, sequence_length = 1024;
+  bool overwrite = false;
   ChatOptions chat = {};
 };
 
@@ -29,10 +30,15 @@ void say_what_is_left_out(const SuiteResult& result) {
   if (result.n_repeated) log_warn("eval", "{}: {} stored answers stand twice and count once", result.suite, result.n_repeated);
 }
 
+// Where answers are kept while a suite is being answered.
+fs::path journal_of(const Options& options, const Suite& suite) {
+  return options.out.empty() ? fs::path() : fs::path(options.out) / suite.name() / "unfinished.jsonl";
+}
+
 SuiteResult ask(AnsweringModel& model, const Suite& suite, const Options& options, Json& about) {
   const std::vector<Question> questions = suite.questions();
   const AnswerSettings settings = suite.answer_settings();
-  const ModelAnswers answers = model.answer(suite.name(), questions, settings);
+  const ModelAnswers answers = model.answer(suite.name(), questions, settings, journal_of(options, suite), options.overwrite);
   log_info("eval", "{}: answered {} questions in {:.0f} s, tokens_per_second={:.0f}", suite.name(), questions.size(), answers.seconds,
            static_cast<double>(answers.n_new_tokens) / answers.seconds);
   about["prompts"] = options.prompts;
@@ -69,7 +75,8 @@ int eval_command(Options options) {
                  .fix = "give --model DIR to ask a model, or --responses FILE to grade stored answers"});
   std::vector<std::unique_ptr<Suite>> suites;
   for (const std::string_view name : text::split(options.suites, ",")) suites.push_back(make_suite(std::string(text::strip(name))));
-  if (!options.out.empty()) make_writable_folder(options.out);   // before hours of work
+  if (!options.out.empty()) check_evaluation_folder(options.out, suites);   // before hours of work
+  for (const std::string& path : {options.responses, options.model, options.data}) require_utf8(path);   // about.json names them
 
   StoredAnswers stored;
   std::unique_ptr<AnsweringModel> model;
@@ -94,11 +101,14 @@ int eval_command(Options options) {
     try {
       write_evaluation(options.out, *suite, result, about);
     } catch (const Error&) {
-      fmt::print("{}", metric_table(table));   // hours of answering are not lost without a trace
+      print_text(metric_table(table));   // hours of answering are not lost without a trace
       throw;
     }
   }
-  fmt::print("{}", metric_table(table));
+  if (model)   // all of it is written: a stopped command goes on at the suite it was in
+    for (const auto& suite : suites)
+      if (const fs::path journal = journal_of(options, *suite); fs::exists(journal)) remove_path(journal);
+  print_text(metric_table(table));
   return 0;
 }
 
@@ -112,12 +122,13 @@ void add_eval_command(const Command& program) {
   command.option("--suite", options->suites, "suites, separated by commas: " + names).required();
   command.option("--model", options->model, "model folder (with its tokenizer) that answers");
   command.option("--responses", options->responses, "JSONL or CSV with prompt and response: grade these instead of asking a model");
+  command.flag("--overwrite", options->overwrite, "forget the answers that a stopped run left in --out instead of going on behind them");
   command.option("--out", options->out, "folder for summary.json and <suite>/rows.jsonl; other suites in it are kept");
   command.option("--prompts", options->prompts, "chat: in the chat format; plain: as text to be continued, for base models").one_of({"chat", "plain"}).show_default();
   add_chat_options(command, options->chat);
   command.option("--dtype", options->dtype, "what is computed in").one_of({"float32", "bfloat16"}).show_default();
   command.option("--max-batch", options->max_batch, "answers written at a time").positive().show_default();
-  command.option("--max-new-tokens", options->max_new_tokens, "longest answer; by default the suite's own");
+  command.option("--max-new-tokens", options->max_new_tokens, "longest answer; 0: the suite's own").between(0, static_cast<int>(kMostNewTokens)).show_default();
   command.option("--data", options->data, "heldout: text or JSONL file to predict");
   command.option("--separator", options->separator, "heldout: the line that parts documents of a text file; empty: a blank line");
   command.option("--sequence-length", options->sequence_length, "heldout: longer documents are cut into pieces of so many tokens").positive().show_default();

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "app/commands.h"
+#include "base/console.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "checkpoint/export.h"
@@ -21,16 +22,16 @@ struct Options {
 };
 
 void print_report(const ExportReport& report, const Options& options) {
-  fmt::print("{}: {} tensors in {} files, {:.3f} GB\n", options.to, report.n_tensors, report.n_files, static_cast<double>(report.data_bytes) / kGigabyte);
-  if (report.n_rounded == 0) fmt::print("values: all as in {}\n", options.from);
-  else fmt::print("values: {} tensors were rounded to the dtype {}\n", report.n_rounded, options.dtype);
+  print("{}: {} tensors in {} files, {:.3f} GB\n", options.to, report.n_tensors, report.n_files, static_cast<double>(report.data_bytes) / kGigabyte);
+  if (report.n_rounded == 0) print("values: all as in {}\n", options.from);
+  else print("values: {} tensors were rounded to the dtype {}\n", report.n_rounded, options.dtype);
   if (report.n_lossy_repacks > 0)
-    fmt::print("FP4: {} blocks of 128x128 have scales more than 2^14 apart: servers that repack FP4 into FP8 lose their smallest values\n", report.n_lossy_repacks);
-  if (report.mtp_missing) fmt::print("MTP: {} has no MTP tensors, so neither has {}\n", options.from, options.to);
-  fmt::print("copied: {}\n", report.copied_files.empty() ? "nothing beside the weights" : fmt::format("{}", fmt::join(report.copied_files, ", ")));
+    print("FP4: {} blocks of 128x128 have scales more than 2^14 apart: servers that repack FP4 into FP8 lose their smallest values\n", report.n_lossy_repacks);
+  if (report.mtp_missing) print("MTP: {} has no MTP tensors, so neither has {}\n", options.from, options.to);
+  print("copied: {}\n", report.copied_files.empty() ? "nothing beside the weights" : fmt::format("{}", fmt::join(report.copied_files, ", ")));
   if (report.transformers_obstacles.empty()) return;
-  fmt::print("transformers would not read it right (temper does):\n");
-  for (const std::string& obstacle : report.transformers_obstacles) fmt::print("  {}\n", obstacle);
+  print("transformers would not read it right (temper does):\n");
+  for (const std::string& obstacle : report.transformers_obstacles) print("  {}\n", obstacle);
 }
 
 int run(const Options& options) {

@@ -1,13 +1,14 @@
 #include "app/generation.h"
 
 #include "app/chat_options.h"
+#include "rollout/answer_journal.h"
 
 namespace temper {
 
 void add_generation_options(const Command& command, GenerationOptions& options) {
   command.option("--model", options.model, "model folder, or training checkpoint (with --tokenizer)").required();
   command.option("--tokenizer", options.tokenizer, "folder of the tokenizer, where it is not the model's");
-  command.option("--max-new-tokens", options.max_new_tokens, "longest answer").positive().show_default();
+  command.option("--max-new-tokens", options.max_new_tokens, "longest answer").between(1, static_cast<int>(kMostNewTokens)).show_default();
   command.option("--temperature", options.temperature, "divides the logits; 0 = always the most probable token").show_default();
   command.option("--top-p", options.top_p, "draw from the fewest most probable tokens that reach this probability").show_default();
   command.option("--top-k", options.top_k, "draw from so many most probable tokens; 0 = all").show_default();
@@ -24,7 +25,13 @@ Generator::Generator(const GenerationOptions& options)
       tokenizer_(load_matching_tokenizer(options.tokenizer.empty() ? options.model : options.tokenizer, loaded_.weights.config().vocab_size)) {
   check_sampling(options.sampling(), "command line");
   if (!options.plain) options_.chat = with_release(options.chat, {options.model, options.tokenizer.empty() ? options.model : options.tokenizer});
-  engine_ = std::make_unique<Engine>(loaded_.weights, tokenizer_, EngineConfig{.max_batch = options.max_batch, .fp4_indexer = options.fp4_indexer});
+  engine_ = std::make_unique<Engine>(loaded_.weights, tokenizer_, engine_config());
+}
+
+EngineConfig Generator::engine_config() const { return {.max_batch = options_.max_batch, .fp4_indexer = options_.fp4_indexer}; }
+
+Json Generator::answers_depend_on(const std::vector<Request>& requests) const {
+  return temper::answers_depend_on(loaded_.weights, tokenizer_, requests, engine_config());
 }
 
 Request Generator::request(std::vector<int64_t> prompt_ids, bool chat, uint64_t index) const {

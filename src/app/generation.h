@@ -14,7 +14,7 @@ struct GenerationOptions {
   double temperature = 1.0, top_p = 1.0;
   int64_t top_k = 0, max_new_tokens = 512, max_batch = 32;
   uint64_t seed = 0;
-  bool plain = false, no_bos = false, fp4_indexer = false;
+  bool plain = false, raw = false, no_bos = false, fp4_indexer = false;
   std::string system = {};
   std::vector<std::string> stop = {};
   ChatOptions chat = {};
@@ -33,12 +33,15 @@ class Generator {
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
   Engine& engine() { return *engine_; }
+  /// What the answers to these requests depend on (rollout/answer_journal.h).
+  Json answers_depend_on(const std::vector<Request>& requests) const;
   /// Requests with the options' sampling and stops; `index` keys the random numbers.
   Request continue_text(std::string_view text, uint64_t index) const;
   Request answer(const Conversation& conversation, uint64_t index) const;
   Request answer(const Conversation& conversation, uint64_t index, bool thinking) const;
 
  private:
+  EngineConfig engine_config() const;
   Request request(std::vector<int64_t> prompt_ids, bool chat, uint64_t index) const;
 
   GenerationOptions options_;

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <iostream>
 #include <memory>
 
 #include "app/commands.h"
 #include "app/inspection.h"
+#include "base/console.h"
 
 namespace temper {
 
@@ -43,7 +43,9 @@ void add_inspect_command(const Command& program) {
     const Inspection inspection = !options->sample.empty() ? inspect_sample(options->sample, options->data, isatty(STDOUT_FILENO) != 0)
                                   : options->memory       ? inspect_memory(options->path)
                                                           : inspect_path(options->path, options->values, options->data);
-    std::cout << (options->json ? inspection.json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : inspection.text) << std::flush;
+    if (options->json) write_output(inspection.json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");   // paths need not be UTF-8
+    else if (!options->sample.empty()) write_output(inspection.text);   // may be coloured; its texts are escaped
+    else print_text(inspection.text);
     if (inspection.refused) throw *inspection.refused;
     return 0;
   });

@@ -7,6 +7,7 @@
 
 #include "app/inspection.h"
 #include "base/error.h"
+#include "base/json_checks.h"
 #include "checkpoint/training_checkpoint.h"
 #include "data/data_config.h"
 #include "data/row_format.h"
@@ -76,7 +77,7 @@ Json last_line(const fs::path& file, int64_t& n_lines) {
   LineReader lines(file, int64_t{16} << 20);
   for (TextPiece piece; lines.next_filled(piece);) {
     ++n_lines;
-    if (Json json = Json::parse(piece.text, nullptr, false); !json.is_discarded()) last = std::move(json);
+    if (std::optional<Json> json = try_parse_json(piece.text)) last = *std::move(json);
   }
   return last;
 }
@@ -116,7 +117,7 @@ bool is_data_file(const fs::path& path) {
   TextPiece first;
   if (!lines.next_filled(first)) return false;
   if (!first.defect.empty() || first.text[first.text.find_first_not_of(" \t")] == '[') return true;
-  const Json row = Json::parse(first.text, nullptr, /*allow_exceptions=*/false);
+  const Json row = try_parse_json(first.text).value_or(Json());
   if (!row.is_object()) return false;   // the first line of a config
   TextPiece second;
   if (lines.next_filled(second)) return true;

@@ -4,8 +4,10 @@
 
 #include "app/commands.h"
 #include "app/token_file.h"
+#include "base/console.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/output.h"
 #include "checkpoint/load_model.h"
 #include "checkpoint/safetensors.h"
 #include "model/deepseek_v4/model.h"
@@ -34,8 +36,8 @@ void add_gradients(const ModelWeights& weights, NamedTensors& results) {
 }
 
 int probe_command(const Options& options) {
-  const fs::path out(options.out);
-  if (out.has_parent_path()) make_writable_folder(out.parent_path());
+  auto out = std::make_unique<FileWriter>(options.out);   // before the work
+  const bool to_standard_output = is_standard_output(options.out);
   LoadedModel loaded = load_model(options.model, {.compute_dtype = parse_dtype(options.dtype)});
   ModelWeights& weights = loaded.weights;
   const TokenFile tokens = read_token_file(options.tokens, weights.config().vocab_size);
@@ -70,8 +72,9 @@ int probe_command(const Options& options) {
     model.backward(forward, loss.grad_hidden);
     add_gradients(weights, results);
   }
-  write_safetensors(out, results, {{"format", "pt"}, {"dtype", options.dtype}, {"order", order.dump()}});
-  fmt::print("loss {:.6f} over {} targets, {} tensors in {}\n", loss.loss_sum * scale, targets.n_targets, results.size(), options.out);
+  write_safetensors(std::move(out), results, {{"format", "pt"}, {"dtype", options.dtype}, {"order", order.dump()}});
+  const std::string summary = fmt::format("loss {:.6f} over {} targets, {} tensors in {}\n", loss.loss_sum * scale, targets.n_targets, results.size(), options.out);
+  to_standard_output ? print_error(summary) : print_text(summary);
   return 0;
 }
 

@@ -19,8 +19,10 @@ int report_command(const Options& options) {
     input.before = options.before;
     input.after = options.after;
   }
+  FileWriter out(options.out);   // before the work
   const std::string html = make_report(input);
-  write_file_atomic(options.out, html);
+  out.write(html);
+  out.finish();
   log_info("report", "wrote {} size_bytes={}", options.out, html.size());
   return 0;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "base/output.h"
 #include "tensor/batch.h"
 
 namespace temper {
@@ -51,7 +52,7 @@ std::vector<int64_t> flat(const Rows& rows) {
 }  // namespace
 
 TokenFile read_token_file(const fs::path& path, int64_t vocab_size) {
-  const Json json = read_json(path);
+  const Json json = parse_json(read_input(path), path.string());
   if (!json.is_object()) refuse(path, "input_ids", "the file is not a JSON object", "write {\"input_ids\": [[1, 2, 3]]}");
   for (const auto& [key, value] : json.items())
     if (key != "input_ids" && key != "labels" && key != "document_lengths")

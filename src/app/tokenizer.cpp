@@ -4,14 +4,15 @@
 #include <fmt/ranges.h>
 
 #include <charconv>
-#include <iostream>
 #include <iterator>
 #include <memory>
 #include <sstream>
 
 #include "app/tokenizer_commands.h"
+#include "base/console.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/output.h"
 #include "data/bpe_trainer.h"
 #include "data/tokenizer.h"
 
@@ -27,12 +28,20 @@ struct TrainOptions {
 int train(const TrainOptions& options) {
   make_writable_folder(options.out);   // before the work
   BpeTrainer trainer;
-  for (const std::string& input : options.inputs) trainer.add(read_file(input));
+  std::vector<std::string> kept(options.inputs.size());   // what cannot be read twice: pipes
+  for (size_t i = 0; i < options.inputs.size(); ++i) {
+    std::string text = read_input(options.inputs[i]);
+    trainer.add(text);
+    if (!fs::is_regular_file(options.inputs[i])) kept[i] = std::move(text);
+  }
   const TrainedBpe trained = trainer.train(options.vocab_size);
   write_tokenizer(trained, options.out);
   const Tokenizer tokenizer = Tokenizer::load(options.out);
   size_t n_tokens = 0;
-  for (const std::string& input : options.inputs) n_tokens += tokenizer.encode_ordinary(read_file(input)).size();
+  for (size_t i = 0; i < options.inputs.size(); ++i) {
+    const bool again = fs::is_regular_file(options.inputs[i]);
+    n_tokens += tokenizer.encode_ordinary(again ? read_input(options.inputs[i]) : kept[i]).size();
+  }
   log_info("tokenizer", "trained on {} bytes: ids={} merges={} bytes_per_token={:.3f} fingerprint={}", trainer.n_bytes(), tokenizer.vocab_size(),
            trained.merges.size(), n_tokens ? static_cast<double>(trainer.n_bytes()) / static_cast<double>(n_tokens) : 0.0, tokenizer.fingerprint());
   return 0;
@@ -47,7 +56,7 @@ int encode(const CodeOptions& options) {
   const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
   const std::string text = read_input(options.file);
   const std::vector<int32_t> ids = options.ordinary ? tokenizer.encode_ordinary(text) : tokenizer.encode(text);
-  std::cout << fmt::format("{}\n", fmt::join(ids, " "));
+  print_text(fmt::format("{}\n", fmt::join(ids, " ")));
   return 0;
 }
 
@@ -63,16 +72,11 @@ int decode(const CodeOptions& options) {
     }
     ids.push_back(id);
   }
-  std::cout << tokenizer.decode(ids, options.skip_special);
+  write_output(tokenizer.decode(ids, options.skip_special));
   return 0;
 }
 
 }  // namespace
-
-std::string read_input(const std::string& file) {
-  if (file != "-") return read_file(file);
-  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
-}
 
 void add_tokenizer_command(const Command& program) {
   const Command command = program.add_command("tokenizer", "train a vocabulary; turn text into token ids and back");

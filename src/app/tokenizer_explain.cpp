@@ -2,13 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <iostream>
-#include <iterator>
 #include <memory>
 
 #include "app/chat_options.h"
 #include "app/tokenizer_commands.h"
+#include "base/console.h"
 #include "base/error.h"
+#include "base/json_checks.h"
+#include "base/output.h"
 #include "data/message_check.h"
 #include "data/row_format.h"
 #include "data/tokenizer.h"
@@ -44,7 +45,7 @@ std::vector<Row> rows_of(const std::string& text, const std::string& file) {
   std::vector<Row> rows;
   const size_t start = text.find_first_not_of(" \t\r\n");
   if (start == std::string::npos) throw Error({.kind = ErrorKind::kData, .what = "there is nothing in it", .where = file, .fix = "give messages or rows as JSON"});
-  if (!Json::accept(text.substr(start, text.find('\n', start) - start))) {
+  if (!try_parse_json(std::string_view(text).substr(start, text.find('\n', start) - start))) {
     add_rows(rows, parse_json(text, file), file);
     return rows;
   }
@@ -110,7 +111,7 @@ class Explainer {
   }
 
   void note(const std::string& where, const std::string& text) {
-    if (!options_.json) std::cout << fmt::format("# {}: {}\n", where, text);
+    if (!options_.json) print_text(fmt::format("# {}: {}\n", where, text));
   }
 
   static std::string quoted(std::string_view text) { return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace); }
@@ -120,12 +121,13 @@ class Explainer {
     const std::string text = tokenizer_.decode(sample.ids);
     if (options_.json) {
       const Json json = {{"where", where}, {"kind", kind.substr(0, kind.find(' '))}, {"ids", sample.ids}, {"weights", sample.weights}, {"text", text}};
-      std::cout << json.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
+      write_output(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
       return;
     }
-    std::cout << fmt::format("# {}, {}: {} tokens, {} trained\n# text: {}\n", where, kind, sample.ids.size(), sample.n_trained(), quoted(text));
+    std::string lines = fmt::format("# {}, {}: {} tokens, {} trained\n# text: {}\n", where, kind, sample.ids.size(), sample.n_trained(), quoted(text));
     for (size_t i = 0; i < sample.ids.size(); ++i)
-      std::cout << fmt::format("{:>7}  {:<5}  {}\n", sample.ids[i], sample.weights[i] > 0 ? fmt::format("{:g}", sample.weights[i]) : "-", quoted(*tokenizer_.bytes_of(sample.ids[i])));
+      lines += fmt::format("{:>7}  {:<5}  {}\n", sample.ids[i], sample.weights[i] > 0 ? fmt::format("{:g}", sample.weights[i]) : "-", quoted(*tokenizer_.bytes_of(sample.ids[i])));
+    print_text(lines);
   }
 
   Options options_;

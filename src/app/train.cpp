@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <memory>
 
 #include "app/commands.h"
+#include "base/console.h"
 #include "train/dry_run.h"
 #include "train/trainer.h"
 
@@ -19,7 +19,7 @@ struct TrainArguments {
 int train_command(const TrainArguments& arguments) {
   const LoadedRecipe recipe = load_recipe(arguments.recipe, arguments.overrides);
   if (arguments.dry_run) {
-    std::fputs(describe_run(recipe).c_str(), stdout);
+    print_text(describe_run(recipe));
     return 0;
   }
   Trainer trainer(recipe);

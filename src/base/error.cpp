@@ -5,6 +5,8 @@
 #include <cstring>
 #include <vector>
 
+#include "base/console.h"
+
 namespace temper {
 namespace {
 
@@ -12,6 +14,13 @@ std::vector<std::string>& open_scopes() {
   thread_local std::vector<std::string> scopes;
   return scopes;
 }
+
+std::string& program_place() {
+  static std::string place = "temper";
+  return place;
+}
+
+std::string shown(const std::string& text) { return printable(shortened(text)); }
 
 std::string with_open_scopes(std::string where) {
   std::string doing;
@@ -37,11 +46,14 @@ const char* error_kind_name(ErrorKind kind) {
 
 Error::Error(Parts parts, std::source_location at) : parts_(std::move(parts)) {
   parts_.where = with_open_scopes(parts_.where);
+  if (parts_.where.empty()) parts_.where = program_place();
   const char* file = at.file_name();
   if (const char* in_src = std::strstr(file, "/src/")) file = in_src + 5;
-  text_ = fmt::format("{} error: {}\n  where: {}\n  fix:   {}\n  code:  {}:{}", error_kind_name(parts_.kind), parts_.what,
-                      parts_.where.empty() ? "(no place)" : parts_.where, parts_.fix, file, at.line());
+  text_ = fmt::format("{} error: {}\n  where: {}\n  fix:   {}\n  code:  {}:{}", error_kind_name(parts_.kind), shown(parts_.what), shown(parts_.where),
+                      shown(parts_.fix), file, at.line());
 }
+
+void set_program_place(std::string place) { program_place() = std::move(place); }
 
 WhileDoing::WhileDoing(std::string what) { open_scopes().push_back(std::move(what)); }
 WhileDoing::~WhileDoing() { open_scopes().pop_back(); }

@@ -11,15 +11,13 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/interrupt.h"
+#include "base/output.h"
 
 namespace temper {
 namespace {
 
 DiskHook disk_hook;
-
-void before(std::string_view doing, const fs::path& path) {
-  if (disk_hook) disk_hook(doing, path);
-}
 
 bool is_about_the_machine(int error_number) {
   switch (error_number) {
@@ -29,41 +27,61 @@ bool is_about_the_machine(int error_number) {
 }
 
 int open_or_throw(const fs::path& path, int flags, std::string_view doing) {
-  const int fd = ::open(path.c_str(), flags | O_CLOEXEC, 0644);
+  int fd;
+  do fd = ::open(path.c_str(), flags | O_CLOEXEC, 0644);   // a named pipe waits for the other side here
+  while (fd < 0 && errno == EINTR && (check_interrupt(), true));
   if (fd < 0) throw_system_error(doing, path, errno);
   return fd;
 }
 
-void sync_or_throw(int fd, const fs::path& path) {
-  before("flushing", path);
-  int result;
-  do result = ::fsync(fd);
-  while (result != 0 && errno == EINTR);   // Ctrl-C on a network disk
-  if (result != 0 && errno != EINVAL) throw_system_error("flushing", path, errno);
+struct Closer {
+  int fd;
+  ~Closer() { ::close(fd); }
+};
+
+std::string fix_for(int error_number, bool writing, const fs::path& path) {
+  switch (error_number) {
+    case ENOSPC: case EDQUOT: return "free space on this disk or choose another folder; what was complete before is untouched";
+    case EACCES: case EPERM: return writing ? "choose a place that this user may write" : "let this user read it, or choose another path";
+    case EROFS: return "choose another place: this file system is mounted read-only";
+    case ENAMETOOLONG: return "choose a shorter name: the system takes 255 bytes for one name and 4,095 for a path";
+    case ELOOP: return "correct the symbolic links: they lead in a circle";
+    case ENOTDIR: return "correct the path: one of its parts is a file, where a folder is needed";
+    case EISDIR: return "name a file: this is a folder";
+    case ENOENT: return writing ? fmt::format("check the path, or make its folder first: mkdir -p {}", path.has_parent_path() ? path.parent_path().string() : ".")
+                                : "check the path";
+    case EMFILE: case ENFILE: return "raise the limit of open files (ulimit -n)";
+    case EFBIG: return "raise the limit of file sizes (ulimit -f), or choose another file system";
+    case ENOMEM: return "use a machine with more memory, or raise its limit (ulimit -v)";
+    default: return writing ? "choose another place" : "check the path and its permissions";
+  }
 }
 
 }  // namespace
 
-void throw_system_error(std::string_view doing, const fs::path& path, int error_number) {
-  const bool writing = doing != "reading" && doing != "opening";
-  const bool full = error_number == ENOSPC || error_number == EDQUOT;
-  throw Error({.kind = writing || is_about_the_machine(error_number) ? ErrorKind::kResource : ErrorKind::kData,
-               .what = fmt::format("{} failed: {}", doing, std::strerror(error_number)),
-               .where = path.string(),
-               .fix = full      ? "free space on this disk or choose another folder; what was complete before is untouched"
-                      : writing ? "choose a folder that this user may write"
-                                : "check the path and its permissions"});
+Error system_error(std::string_view doing, const fs::path& path, int error_number) {
+  const bool writing = doing != "reading" && doing != "opening" && doing != "looking at";
+  return Error({.kind = writing || is_about_the_machine(error_number) ? ErrorKind::kResource : ErrorKind::kData,
+                .what = fmt::format("{} failed: {}", doing, std::strerror(error_number)),
+                .where = path.string(),
+                .fix = fix_for(error_number, writing, path)});
 }
+
+void throw_system_error(std::string_view doing, const fs::path& path, int error_number) { throw system_error(doing, path, error_number); }
 
 void set_disk_hook(DiskHook hook) { disk_hook = std::move(hook); }
 
+void call_disk_hook(std::string_view doing, const fs::path& path) {
+  if (disk_hook) disk_hook(doing, path);
+}
+
 void rename_path(const fs::path& from, const fs::path& to) {
-  before("renaming to", to);
+  call_disk_hook("renaming to", to);
   if (::rename(from.c_str(), to.c_str()) != 0) throw_system_error("renaming to", to, errno);
 }
 
 void exchange_paths(const fs::path& a, const fs::path& b) {
-  before("renaming to", b);
+  call_disk_hook("renaming to", b);
   if (::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) == 0) return;
   if (errno != EINVAL && errno != ENOSYS) throw_system_error("renaming to", b, errno);
   const fs::path aside = b.string() + ".aside";
@@ -73,31 +91,41 @@ void exchange_paths(const fs::path& a, const fs::path& b) {
 }
 
 void remove_path(const fs::path& path) {
-  before("removing", path);
+  call_disk_hook("removing", path);
   std::error_code error;
   fs::remove_all(path, error);
   if (error) throw_system_error("removing", path, error.value());
 }
 
-std::string read_file(const fs::path& path) {
-  const int fd = open_or_throw(path, O_RDONLY, "opening");
+namespace {
+
+std::string read_descriptor(int fd, const fs::path& path, bool may_be_interrupted) {
   std::string content;
   struct stat info {};
-  if (::fstat(fd, &info) == 0 && info.st_size > 0) content.reserve(static_cast<size_t>(info.st_size));
+  const bool regular = ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+  if (regular) content.reserve(static_cast<size_t>(info.st_size));
   char buffer[1 << 16];
   while (true) {
+    if (may_be_interrupted || !regular) check_interrupt();
     const ssize_t n = ::read(fd, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      const int reason = errno;
-      ::close(fd);
-      throw_system_error("reading", path, reason);
-    }
-    if (n == 0) break;
+    if (n < 0) throw_system_error("reading", path, errno);
+    if (n == 0) return content;
     content.append(buffer, static_cast<size_t>(n));
   }
-  ::close(fd);
-  return content;
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& path) {
+  const Closer closer{open_or_throw(path, O_RDONLY, "opening")};
+  return read_descriptor(closer.fd, path, false);
+}
+
+std::string read_input(const fs::path& path) {
+  if (path == "-") return read_descriptor(STDIN_FILENO, "standard input", true);
+  const Closer closer{open_or_throw(path, O_RDONLY, "opening")};
+  return read_descriptor(closer.fd, path, true);
 }
 
 void write_file_atomic(const fs::path& path, std::string_view content) {
@@ -110,11 +138,9 @@ void make_writable_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw_system_error("making the folder", folder, error.value());
-  const fs::path probe = folder / fmt::format(".write_probe_{}", ::getpid());
-  const int fd = ::open(probe.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
-  if (fd < 0) throw_system_error("writing into the folder", folder, errno);
-  ::close(fd);
-  ::unlink(probe.c_str());
+  const UnnamedFile probe = open_unnamed_file(folder);
+  ::close(probe.fd);
+  if (!probe.name.empty()) ::unlink(probe.name.c_str());
 }
 
 void sync_folder(const fs::path& folder) {
@@ -122,39 +148,6 @@ void sync_folder(const fs::path& folder) {
   const int fd = open_or_throw(open_path, O_RDONLY | O_DIRECTORY, "opening");
   ::fsync(fd);   // some file systems refuse it for folders; the rename itself is already ordered
   ::close(fd);
-}
-
-FileWriter::FileWriter(const fs::path& path) : path_(path), partial_(path.string() + ".partial") {
-  before("creating", path_);
-  fd_ = open_or_throw(partial_, O_CREAT | O_TRUNC | O_WRONLY, "creating");
-}
-
-FileWriter::~FileWriter() {
-  if (fd_ < 0) return;
-  ::close(fd_);
-  ::unlink(partial_.c_str());
-}
-
-void FileWriter::write(std::span<const std::byte> bytes) {
-  if (!bytes.empty()) before("writing", path_);
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw_system_error("writing", path_, errno);
-    bytes = bytes.subspan(static_cast<size_t>(n));
-    position_ += static_cast<size_t>(n);
-  }
-}
-
-void FileWriter::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
-
-void FileWriter::finish() {
-  sync_or_throw(fd_, path_);
-  const int closed = ::close(fd_);
-  fd_ = -1;
-  if (closed != 0) throw_system_error("writing", path_, errno);
-  rename_path(partial_, path_);
-  sync_folder(path_.parent_path());
 }
 
 MappedFile::MappedFile(const fs::path& path) : path_(path) {

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 /// The whole file.  A missing or unreadable file is an error of kind kData.
 std::string read_file(const fs::path& path);
 
-/// Writes `path`.partial, fsyncs, renames: readers see the old content or the new, never a part.
+/// FileWriter in one call: readers see the old content or the new, never a part.
 void write_file_atomic(const fs::path& path, std::string_view content);
 
 /// Makes the folder (and its parents) and proves that it can be written; kResource if not.
@@ -25,7 +25,7 @@ void make_writable_folder(const fs::path& folder);
 /// fsync of a folder, so that a rename in it survives a power loss.
 void sync_folder(const fs::path& folder);
 
-/// The error for a failed system call on `path`, from errno.  ENOSPC, EDQUOT, EIO, EACCES, EROFS while writing: kResource.
+/// The error for a failed system call on `path`, from errno.  kResource while writing, and where the machine is short of something.
 [[noreturn]] void throw_system_error(std::string_view doing, const fs::path& path, int error_number);
 
 /// Called before every operation that changes the disk, with what is done and where: "creating", "writing", "flushing",
@@ -41,10 +41,10 @@ void exchange_paths(const fs::path& a, const fs::path& b);
 /// Removes a file, or a folder with all that is in it; a missing one is fine.
 void remove_path(const fs::path& path);
 
-/// A file being written front to back.  Without finish() the destructor leaves nothing behind.
+/// A file being written front to back, complete or absent: base/output.h.  Without finish() the destructor leaves nothing behind.
 class FileWriter {
  public:
-  explicit FileWriter(const fs::path& path);  // writes to `path`.partial
+  explicit FileWriter(const fs::path& path);  // follows links, opens
   ~FileWriter();
   FileWriter(const FileWriter&) = delete;
   FileWriter& operator=(const FileWriter&) = delete;

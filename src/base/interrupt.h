@@ -9,8 +9,11 @@ inline constexpr int kInterruptedExitCode = 130;
 /// Thrown by check_interrupt(); app/main.cpp turns it into exit code 130.
 struct Interrupted {};
 
+/// Also takes SIGPIPE away: a write to a closed pipe fails with EPIPE, so that `temper train 2>&1 | head` does not end a run.
 void install_interrupt_handler();
 bool interrupt_requested();
+/// The request was SIGTERM: the whole program is meant, not the answer that is being written.
+bool termination_requested();
 /// Throws Interrupted if a stop was asked for.  Call it where nothing is half done.
 void check_interrupt();
 /// The request was met (an answer was cut short) and the program goes on.

@@ -2,6 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "base/json_checks.h"
+#include "base/utf8.h"
+
 template class nlohmann::detail::serializer<temper::Json>;
 
 namespace temper {
@@ -16,7 +21,47 @@ std::string reason_of(const nlohmann::json::exception& e) {
 
 }  // namespace
 
+int json_depth(std::string_view text) {
+  int depth = 0, deepest = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      else if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      deepest = std::max(deepest, ++depth);
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
+void throw_json_error(const nlohmann::json::exception& e, const std::string& where, ErrorKind kind) {
+  throw Error({.kind = kind, .what = "a value is missing or has another type than it must have: " + reason_of(e), .where = where, .fix = "correct it, or write the file again with the program that made it"});
+}
+
+void require_utf8(const std::string& path) {
+  if (is_valid_utf8(path)) return;
+  throw Error({.kind = ErrorKind::kConfig, .what = "this path is not UTF-8, so no JSON or TOML file can name it", .where = path, .fix = "rename it, or make a link to it that has a UTF-8 name"});
+}
+
+std::optional<Json> try_parse_json(std::string_view text) {
+  if (json_depth(text) > kMaxJsonDepth) return {};
+  Json json = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) return {};
+  return json;
+}
+
 Json parse_json(std::string_view text, const std::string& where, ErrorKind kind) {
+  if (const int depth = json_depth(text); depth > kMaxJsonDepth)
+    throw Error({.kind = kind,
+                 .what = fmt::format("JSON nested {} deep, at most {} are read", depth, kMaxJsonDepth),
+                 .where = where,
+                 .fix = "write it with less nesting; no model, tokenizer or data set needs so much"});
   try {
     return Json::parse(text.begin(), text.end());
   } catch (const nlohmann::json::parse_error& e) {

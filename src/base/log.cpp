@@ -6,6 +6,8 @@
 #include <mutex>
 #include <set>
 
+#include "base/console.h"
+
 namespace temper {
 namespace {
 
@@ -32,7 +34,7 @@ void set_log_level(LogLevel level) { threshold() = level; }
 void log_line(LogLevel level, std::string_view subsystem, std::string_view sentence) {
   if (level < threshold().load()) return;
   const std::string line =
-      fmt::format("{}[{}] {}\n", level == LogLevel::kWarn ? "warning: " : "", subsystem, sentence);
+      fmt::format("{}[{}] {}\n", level == LogLevel::kWarn ? "warning: " : "", subsystem, printable(sentence));
   const std::lock_guard lock(output_mutex());
   std::fwrite(line.data(), 1, line.size(), stderr);
 }

@@ -10,6 +10,8 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/json.h"
+#include "base/json_checks.h"
 
 namespace temper {
 namespace {
@@ -39,7 +41,9 @@ std::shared_ptr<const MappedFile> map_file(const fs::path& path) {
 // The shards an index names, and which tensors it puts where.
 std::map<std::string, std::string> read_index(const fs::path& path) {
   // Not base/json's ordered objects: they search their keys one by one, and an index has up to 145,000.
-  const nlohmann::json index = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  const std::string text = read_file(path);
+  if (json_depth(text) > kMaxJsonDepth) broken(fmt::format("the index nests JSON more than {} deep", kMaxJsonDepth), path.string(), kFetchAgain);
+  const nlohmann::json index = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (index.is_discarded()) broken("the index is not valid JSON", path.string(), kFetchAgain);
   if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object())
     broken("the index has no object \"weight_map\"", path.string(), kFetchAgain);
@@ -176,9 +180,13 @@ uint64_t SafetensorsFolder::data_bytes() const {
 
 SafetensorsFileWriter::SafetensorsFileWriter(const fs::path& path, std::vector<StoredTensor> tensors,
                                              const std::map<std::string, std::string>& metadata)
-    : tensors_(std::move(tensors)), file_(path) {
+    : SafetensorsFileWriter(std::make_unique<FileWriter>(path), std::move(tensors), metadata) {}
+
+SafetensorsFileWriter::SafetensorsFileWriter(std::unique_ptr<FileWriter> file, std::vector<StoredTensor> tensors,
+                                             const std::map<std::string, std::string>& metadata)
+    : tensors_(std::move(tensors)), file_(std::move(file)) {
   sort_by_element_size(tensors_);
-  file_.write(render_safetensors_header(tensors_, metadata));
+  file_->write(render_safetensors_header(tensors_, metadata));
 }
 
 namespace {
@@ -203,7 +211,7 @@ void SafetensorsFileWriter::write_part(const std::string& name, const Tensor& ro
   if (tensor.name != name || scalar_type_of(tensor.dtype) != rows.scalar_type() || !same_rows || rows.nbytes() > tensor.bytes - part_bytes_)
     not_declared(name, rows, tensor.name);
   const Tensor packed = rows.contiguous();
-  file_.write(std::span(static_cast<const std::byte*>(packed.const_data_ptr()), packed.nbytes()));
+  file_->write(std::span(static_cast<const std::byte*>(packed.const_data_ptr()), packed.nbytes()));
   part_bytes_ += packed.nbytes();
   if (part_bytes_ < tensor.bytes) return;
   ++next_;
@@ -216,21 +224,19 @@ void SafetensorsFileWriter::finish() {
                  .what = fmt::format("{} of {} declared tensors were written, {} is next", next_, tensors_.size(), tensors_[next_].name),
                  .where = "safetensors writer",
                  .fix = "please report this"});
-  file_.finish();
+  file_->finish();
 }
 
 SafetensorsFolderWriter::SafetensorsFolderWriter(const fs::path& folder, std::vector<StoredTensor> tensors, Options options)
     : folder_(folder), options_(std::move(options)) {
   if (!folder_.has_filename()) folder_ = folder_.parent_path();   // "out/" names the folder "out"
-  partial_ = folder_.string() + ".partial";
   std::error_code error;
   if (fs::exists(folder_, error) && (!fs::is_directory(folder_, error) || !fs::is_empty(folder_, error)))
     throw Error({.kind = ErrorKind::kConfig,
                  .what = "the folder to write exists and is not empty",
                  .where = folder_.string(),
                  .fix = "choose another folder, or remove this one first"});
-  fs::remove_all(partial_, error);   // of a run that was killed
-  make_writable_folder(partial_);
+  partial_ = std::make_unique<PartialFolder>(folder_);
 
   uint64_t bytes = 0;
   for (StoredTensor& tensor : tensors) {
@@ -253,12 +259,7 @@ std::vector<std::string> SafetensorsFolderWriter::order() const {
   return names;
 }
 
-SafetensorsFolderWriter::~SafetensorsFolderWriter() {
-  if (finished_) return;
-  writer_.reset();
-  std::error_code ignored;
-  fs::remove_all(partial_, ignored);
-}
+SafetensorsFolderWriter::~SafetensorsFolderWriter() = default;
 
 namespace {
 std::string shard_name(size_t shard, size_t n_shards) {
@@ -273,7 +274,7 @@ void SafetensorsFolderWriter::next_shard() {
     ++shard_;
   }
   if (shard_ < shards_.size())
-    writer_ = std::make_unique<SafetensorsFileWriter>(partial_ / shard_name(shard_, shards_.size()), shards_[shard_], options_.metadata);
+    writer_ = std::make_unique<SafetensorsFileWriter>(partial_->path() / shard_name(shard_, shards_.size()), shards_[shard_], options_.metadata);
 }
 
 // The writer of the shard in which the next tensor lies.
@@ -286,7 +287,7 @@ SafetensorsFileWriter& SafetensorsFolderWriter::writer_for(const std::string& na
 void SafetensorsFolderWriter::write(const std::string& name, const Tensor& value) { writer_for(name).write(name, value); }
 void SafetensorsFolderWriter::write_part(const std::string& name, const Tensor& rows) { writer_for(name).write_part(name, rows); }
 
-void SafetensorsFolderWriter::write_file(const std::string& name, std::string_view content) { write_file_atomic(partial_ / name, content); }
+void SafetensorsFolderWriter::write_file(const std::string& name, std::string_view content) { write_file_atomic(partial_->path() / name, content); }
 
 void SafetensorsFolderWriter::finish() {
   if (writer_) next_shard();
@@ -301,19 +302,19 @@ void SafetensorsFolderWriter::finish() {
     }
     write_file(kIndexName, fmt::format("{{\n  \"metadata\": {{\"total_size\": {}}},\n  \"weight_map\": {{{}\n  }}\n}}\n", data_bytes_, map));
   }
-  sync_folder(partial_);
-  std::error_code error;
-  fs::rename(partial_, folder_, error);   // replaces an empty folder
-  if (error) throw_system_error("renaming to", folder_, error.value());
-  finished_ = true;
-  sync_folder(folder_.parent_path());
+  partial_->finish();
 }
 
 void write_safetensors(const fs::path& path, const std::vector<std::pair<std::string, Tensor>>& tensors,
                        const std::map<std::string, std::string>& metadata) {
+  write_safetensors(std::make_unique<FileWriter>(path), tensors, metadata);
+}
+
+void write_safetensors(std::unique_ptr<FileWriter> file, const std::vector<std::pair<std::string, Tensor>>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
   std::vector<StoredTensor> declared;
   for (const auto& [name, value] : tensors) declared.push_back({.name = name, .dtype = stored_dtype_of(value.scalar_type()), .shape = value.sizes().vec()});
-  SafetensorsFileWriter writer(path, std::move(declared), metadata);
+  SafetensorsFileWriter writer(std::move(file), std::move(declared), metadata);
   std::unordered_map<std::string, Tensor> by_name(tensors.begin(), tensors.end());
   for (const StoredTensor& tensor : writer.tensors()) writer.write(tensor.name, by_name.at(tensor.name));
   writer.finish();

@@ -12,7 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/files.h"
+#include "base/partial_folder.h"
 #include "checkpoint/safetensors_header.h"
 #include "tensor/tensor.h"
 
@@ -86,6 +86,7 @@ class SafetensorsFileWriter {
  public:
   /// `tensors`: names, dtypes and shapes.  They are sorted; tensors() has the order of writing.
   SafetensorsFileWriter(const fs::path& path, std::vector<StoredTensor> tensors, const std::map<std::string, std::string>& metadata);
+  SafetensorsFileWriter(std::unique_ptr<FileWriter> file, std::vector<StoredTensor> tensors, const std::map<std::string, std::string>& metadata);
   /// The next tensor.  Error{kInternal} unless name, dtype and shape are those declared.
   void write(const std::string& name, const Tensor& value);
   /// Some rows of the next tensor; the parts of one tensor follow each other until it is complete.
@@ -99,7 +100,7 @@ class SafetensorsFileWriter {
   std::vector<StoredTensor> tensors_;
   size_t next_ = 0;
   uint64_t part_bytes_ = 0;   // of tensors_[next_] that are written
-  FileWriter file_;
+  std::unique_ptr<FileWriter> file_;
 };
 
 /// A folder of shards with model.safetensors.index.json (a single shard: model.safetensors without an index, as the hub
@@ -132,16 +133,18 @@ class SafetensorsFolderWriter {
   void next_shard();
   SafetensorsFileWriter& writer_for(const std::string& name);
 
-  fs::path folder_, partial_;
+  fs::path folder_;
   Options options_;
   std::vector<std::vector<StoredTensor>> shards_;
   size_t shard_ = 0;
+  std::unique_ptr<PartialFolder> partial_;
   std::unique_ptr<SafetensorsFileWriter> writer_;
   uint64_t data_bytes_ = 0;
-  bool finished_ = false;
 };
 
-/// Writes one file from tensors at hand (probe results, golden files).
+/// Writes one file from tensors at hand (probe results, golden files).  A file that was opened before the work is written to its end.
+void write_safetensors(std::unique_ptr<FileWriter> file, const std::vector<std::pair<std::string, Tensor>>& tensors,
+                       const std::map<std::string, std::string>& metadata);
 void write_safetensors(const fs::path& path, const std::vector<std::pair<std::string, Tensor>>& tensors,
                        const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
 

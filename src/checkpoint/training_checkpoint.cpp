@@ -12,12 +12,12 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/partial_folder.h"
 
 namespace temper {
 namespace {
 
 constexpr std::string_view kStepPrefix = "step-";
-constexpr std::string_view kPartialSuffix = ".partial";
 
 [[noreturn]] void broken(std::string what, const std::string& where) {
   throw Error({.kind = ErrorKind::kCheckpoint,
@@ -42,8 +42,9 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 // The manifest first: from then on the checkpoint does not exist, however far the removal gets.
 void remove_checkpoint(const fs::path& folder) {
+  mark_as_left_behind(folder);
   remove_path(folder / kManifestName);
-  remove_path(folder);
+  remove_marked_folder(folder);
 }
 
 std::string piece_name(const CheckpointTensor& tensor) {
@@ -147,35 +148,22 @@ void CheckpointWriter::wait() {
 void CheckpointWriter::write(CheckpointContent content) {
   const WhileDoing work(fmt::format("writing the checkpoint of step {}", content.step));
   const fs::path folder = options_.folder / fmt::format("{}{}", kStepPrefix, content.step);
-  const fs::path partial = folder.string() + std::string(kPartialSuffix);
-  try {
-    remove_path(partial);
-    make_writable_folder(partial);
+  {
+    PartialFolder partial(folder);
     Manifest manifest = {.step = content.step,
                          .seed = content.seed,
                          .mesh = std::move(content.mesh),
                          .data_position = std::move(content.data_position),
                          .state = std::move(content.state),
-                         .tensors = write_rank_file(partial, 0, content.tensors),
+                         .tensors = write_rank_file(partial.path(), 0, content.tensors),
                          .files = {}};
     for (const auto& [name, text] : content.files) {
-      write_file_atomic(partial / name, text);
+      write_file_atomic(partial.path() / name, text);
       manifest.files.push_back({.name = name, .bytes = text.size(), .xxh3 = xxh3_of(std::as_bytes(std::span(text)))});
     }
-    write_file_atomic(partial / kManifestName, render_manifest(manifest));
-    sync_folder(partial);
-    if (fs::exists(folder)) {
-      exchange_paths(partial, folder);
-    } else {
-      rename_path(partial, folder);
-    }
-    sync_folder(options_.folder);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(partial, ignored);   // gives the space back on a full disk
-    throw;
+    write_file_atomic(partial.path() / kManifestName, render_manifest(manifest));
+    partial.finish(fs::exists(folder / kManifestName));
   }
-  if (fs::exists(partial)) remove_checkpoint(partial);   // the one that was replaced
   if (options_.keep_last <= 0) return;
   std::vector<fs::path> complete = list_checkpoints(options_.folder);
   std::erase(complete, folder);
@@ -206,10 +194,11 @@ int64_t clean_unfinished_checkpoints(const fs::path& folder) {
   std::vector<fs::path> unfinished;
   std::error_code error;
   for (const auto& item : fs::directory_iterator(folder, error)) {
-    const bool partial = item.path().extension() == kPartialSuffix && step_of(item.path().stem());
-    if (partial || (step_of(item.path()) && !fs::exists(item.path() / kManifestName))) unfinished.push_back(item.path());
+    std::string name;
+    const bool unfinished_step = is_partial_name(item.path(), name) ? step_of(name).has_value() : step_of(item.path()) && !fs::exists(item.path() / kManifestName);
+    if (unfinished_step && is_left_behind(item.path())) unfinished.push_back(item.path());
   }
-  for (const fs::path& path : unfinished) remove_path(path);
+  for (const fs::path& path : unfinished) remove_marked_folder(path);
   return static_cast<int64_t>(unfinished.size());
 }
 

@@ -11,6 +11,7 @@
 namespace temper {
 
 /// Errors  Error{kData} for a missing, unreadable, damaged or cut-off file, and for a container that is none of the three.
+///         Interrupted on Ctrl-C
 /// Threads one at a time.
 class ByteSource {
  public:
@@ -19,6 +20,7 @@ class ByteSource {
   virtual size_t read(std::span<char> into) = 0;
 };
 
+/// Read once, without seeking: a pipe (/dev/stdin) is as good as a file.
 std::unique_ptr<ByteSource> open_bytes(const fs::path& path);
 
 }  // namespace temper

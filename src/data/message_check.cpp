@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "base/json_checks.h"
 #include "data/row_format.h"
 
 namespace temper {
@@ -99,7 +100,7 @@ class Checker {
       if (!function.is_object() || string_of(function, "name").empty())
         throw BadRow{fmt::format("{}: a tool call has no function with a name", where)};
       const auto arguments = function.find("arguments");
-      if (arguments != function.end() && arguments->is_string() && !Json::accept(arguments->get<std::string>()))
+      if (arguments != function.end() && arguments->is_string() && !try_parse_json(arguments->get<std::string>()))
         throw BadRow{fmt::format("{}: the arguments of {} are not JSON", where, string_of(function, "name"))};
       const std::string id = string_of(call, "id");
       if (id.empty()) {

@@ -7,12 +7,12 @@
 #include <cstdlib>
 #include <limits>
 
+#include "base/json_checks.h"
 #include "data/unicode.h"
 
 namespace temper {
 namespace {
 
-constexpr int kMaxDepth = 500;
 constexpr size_t kMaxIntegerDigits = 4300;  // Python refuses longer ones
 
 class Parser {
@@ -42,7 +42,7 @@ class Parser {
   }
 
   bool read(PythonJson& into, int depth) {
-    if (depth > kMaxDepth) return false;
+    if (depth > kMaxJsonDepth) return false;
     switch (peek()) {
       case '{': return read_object(into, depth);
       case '[': return read_array(into, depth);

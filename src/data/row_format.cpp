@@ -6,12 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "base/json_checks.h"
 #include "data/message_check.h"
 
 namespace temper {
 namespace {
-
-constexpr int kMaxDepth = 100;
 
 constexpr std::array<std::pair<RowFormat, const char*>, 6> kNames{{{RowFormat::kDocument, "document"},
                                                                    {RowFormat::kText, "text"},
@@ -19,26 +18,6 @@ constexpr std::array<std::pair<RowFormat, const char*>, 6> kNames{{{RowFormat::k
                                                                    {RowFormat::kPromptCompletion, "prompt_completion"},
                                                                    {RowFormat::kAlpaca, "alpaca"},
                                                                    {RowFormat::kShareGpt, "sharegpt"}}};
-
-/// Depth of brackets outside strings; the JSON library copies and frees nested values recursively.
-int nesting_depth(std::string_view line) {
-  int depth = 0, deepest = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      else if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      deepest = std::max(deepest, ++depth);
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return deepest;
-}
 
 std::string keys_of(const Json& row) {
   std::string keys;
@@ -72,7 +51,7 @@ Json tool_list(const Json& value) {
   if (value.is_string()) {
     const std::string text = value.get<std::string>();
     if (text.empty()) return Json::array();
-    list = Json::parse(text, nullptr, false);
+    list = try_parse_json(text).value_or("");
   }
   if (list.is_null()) return Json::array();
   if (!list.is_array()) throw BadRow{"\"tools\" is neither a list nor a string that holds one as JSON"};
@@ -136,7 +115,7 @@ Json from_alpaca(const Json& row, const RowOptions& options) {
 
 /// {"name": ..., "arguments": {...}}, or a list of those, as JSON in a string.
 Json calls_from_text(const std::string& value, int& n_calls) {
-  Json parsed = Json::parse(value, nullptr, false);
+  Json parsed = try_parse_json(value).value_or(Json());
   if (parsed.is_object()) parsed = Json::array({parsed});
   if (!parsed.is_array() || parsed.empty()) throw BadRow{"a function_call is not JSON with a name and arguments"};
   Json calls = Json::array();
@@ -196,7 +175,7 @@ std::optional<RowFormat> parse_row_format(std::string_view wanted) {
 }
 
 Json parse_row(std::string_view line) {
-  if (nesting_depth(line) > kMaxDepth) throw BadRow{fmt::format("the JSON is nested more than {} deep", kMaxDepth)};
+  if (json_depth(line) > kMaxJsonDepth) throw BadRow{fmt::format("the JSON is nested more than {} deep", kMaxJsonDepth)};
   Json row;
   try {
     row = Json::parse(line);

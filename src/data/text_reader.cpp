@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/interrupt.h"
+
 namespace temper {
 namespace {
 
@@ -58,6 +60,7 @@ LineReader::LineReader(const fs::path& path, int64_t max_line_bytes)
     : source_(open_bytes(path)), max_line_bytes_(static_cast<size_t>(max_line_bytes)), chunk_(kChunkBytes) {}
 
 bool LineReader::next(TextPiece& into) {
+  check_interrupt();   // a file may hold millions of blank lines
   into = {.text = "", .line = line_ + 1, .defect = ""};
   bool found = false, complete = false;
   size_t length = 0;

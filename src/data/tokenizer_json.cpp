@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "base/json_checks.h"
+
 namespace temper {
 namespace {
-
-constexpr size_t kMaxDepth = 64;
 
 /// Receives the parser's events; builds the tree, except below /model/vocab and /model/merges.
 class Receiver : public nlohmann::json_sax<Json> {
@@ -105,8 +105,8 @@ class Receiver : public nlohmann::json_sax<Json> {
 
   // Pointers in stack_ stay valid: only the innermost open container grows, and it is closed before its parent grows.
   void open(Json container) {
-    if (stack_.size() >= kMaxDepth) {
-      throw Error({.kind = ErrorKind::kData, .what = fmt::format("JSON nested deeper than {}", kMaxDepth), .where = where_, .fix = "this is no tokenizer.json"});
+    if (stack_.size() >= static_cast<size_t>(kMaxJsonDepth)) {
+      throw Error({.kind = ErrorKind::kData, .what = fmt::format("JSON nested deeper than {}", kMaxJsonDepth), .where = where_, .fix = "this is no tokenizer.json"});
     }
     if (stack_.size() == 1) in_model_ = stack_[0]->is_object() && key_ == "model";
     stack_.push_back(place(std::move(container)));

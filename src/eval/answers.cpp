@@ -4,6 +4,8 @@
 
 #include <unordered_map>
 
+#include "base/interrupt.h"
+#include "base/output.h"
 #include "eval/csv.h"
 #include "eval/text/unicode.h"
 
@@ -73,7 +75,7 @@ class Collector {
 }  // namespace
 
 StoredAnswers read_stored_answers(const fs::path& path) {
-  const std::string content = read_file(path);
+  const std::string content = read_input(path);
   Collector collector;
   if (path.extension() == ".csv") {
     size_t n = 1;
@@ -82,6 +84,7 @@ StoredAnswers read_stored_answers(const fs::path& path) {
     size_t n = 0;
     for (const std::string_view line : text::split(content, "\n")) {
       ++n;
+      check_interrupt();
       if (text::strip(line).empty()) continue;
       const std::string where = fmt::format("{}:{}", path.string(), n);
       collector.add(parse_json(line, where), where);
@@ -111,6 +114,7 @@ SuiteResult grade_stored(const Suite& suite, const StoredAnswers& stored, const 
   SuiteResult result = grade_answers(suite, questions, answers);
   result.n_repeated = stored.n_repeated;
   for (size_t i = 0; i < stored.prompts.size(); ++i) {
+    check_interrupt();
     if (used[i]) continue;
     Json row = suite.grade_unknown(stored.prompts[i], stored.answers[i]);
     if (row.is_null()) {

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "eval/answers.h"
+#include "rollout/answer_journal.h"
 #include "rollout/prompts.h"
 
 namespace temper {
@@ -42,13 +43,22 @@ Request AnsweringModel::request(const Question& question, const AnswerSettings& 
   return request;
 }
 
-ModelAnswers AnsweringModel::answer(const std::string& suite, const std::vector<Question>& questions, const AnswerSettings& settings) {
+ModelAnswers AnsweringModel::answer(const std::string& suite, const std::vector<Question>& questions, const AnswerSettings& settings,
+                                    const fs::path& journal_path, bool start_anew) {
   std::vector<Request> requests;
   for (size_t i = 0; i < questions.size(); ++i) requests.push_back(request(questions[i], settings, i));
   ModelAnswers out;
+  std::unique_ptr<AnswerJournal> journal;
+  if (!journal_path.empty()) {
+    make_writable_folder(journal_path.parent_path());
+    const EngineConfig config{.max_batch = options_.max_batch};
+    journal = std::make_unique<AnswerJournal>(journal_path, answers_depend_on(loaded_.weights, tokenizer_, requests, config), AnswerJournal::Options{start_anew});
+    out.n_kept = static_cast<int64_t>(journal->answers().size());
+    if (out.n_kept > 0) log_info("eval", "{}: goes on behind {} answers of a stopped run, {}", suite, out.n_kept, journal_path.string());
+  }
   const auto start = std::chrono::steady_clock::now();
   double last_line = 0;
-  const std::vector<Response> responses = engine_.generate(requests, {}, [&](int64_t n_finished, int64_t n_new_tokens) {
+  const std::vector<FinishedAnswer> responses = answer_requests(engine_, requests, journal.get(), [&](int64_t n_finished, int64_t n_new_tokens) {
     const double now = seconds_since(start);
     out.n_new_tokens = n_new_tokens;
     if (now - last_line < kSecondsBetweenLines) return;

@@ -25,6 +25,7 @@ struct ModelAnswers {
   std::vector<Answer> answers;             // in the order of the questions; without the reasoning block
   int64_t n_cut = 0;                       // answers that ended at the token limit
   int64_t n_new_tokens = 0;
+  int64_t n_kept = 0;                      // answers of a stopped run
   double seconds = 0;
 };
 
@@ -36,7 +37,10 @@ class AnsweringModel {
 
   /// Greedy unless the settings say otherwise.  Logs progress about every ten seconds; throws Interrupted on Ctrl-C.
   /// In plain form the answer begins with the question's plain_prefix, which the prompt has already said.
-  ModelAnswers answer(const std::string& suite, const std::vector<Question>& questions, const AnswerSettings& settings);
+  /// With a `journal` path finished answers are on disk at once, and a stopped run goes on there (rollout/answer_journal.h); the
+  /// caller removes the file.
+  ModelAnswers answer(const std::string& suite, const std::vector<Question>& questions, const AnswerSettings& settings,
+                      const fs::path& journal = {}, bool start_anew = false);
 
   const ModelWeights& weights() const { return loaded_.weights; }
   const Tokenizer& tokenizer() const { return tokenizer_; }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/interrupt.h"
 #include "eval/held_out.h"
 #include "eval/ifeval/ifeval.h"
 #include "eval/safety/safety.h"
@@ -45,6 +46,7 @@ SuiteResult grade_answers(const Suite& suite, const std::vector<Question>& quest
   SuiteResult result;
   result.suite = suite.name();
   for (size_t i = 0; i < questions.size(); ++i) {
+    check_interrupt();
     if (!answers[i]) {
       ++result.n_missing;
       continue;

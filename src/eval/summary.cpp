@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
+#include "base/interrupt.h"
+#include "base/json_checks.h"
 #include "eval/text/unicode.h"
 
 namespace temper {
@@ -58,6 +61,25 @@ std::vector<MetricValue> summarise(const Suite& suite, const std::vector<Json>& 
   return all;
 }
 
+namespace {
+
+Json read_summary(const fs::path& path) {
+  if (!fs::exists(path)) return Json::object();
+  Json summary = read_json(path);
+  if (!summary.is_object())
+    throw Error({.kind = ErrorKind::kData, .what = fmt::format("the summary is {}, an object is needed", summary.type_name()), .where = path.string(), .fix = "remove the file, or choose another --out"});
+  return summary;
+}
+
+}  // namespace
+
+void check_evaluation_folder(const fs::path& folder, const std::vector<std::unique_ptr<Suite>>& suites) {
+  make_writable_folder(folder);
+  for (const auto& suite : suites)
+    if (fs::exists(fs::symlink_status(folder / suite->name()))) make_writable_folder(folder / suite->name());
+  read_summary(folder / "summary.json");
+}
+
 void write_evaluation(const fs::path& folder, const Suite& suite, const SuiteResult& result, Json about) {
   const fs::path own = folder / suite.name();
   make_writable_folder(own);
@@ -72,7 +94,7 @@ void write_evaluation(const fs::path& folder, const Suite& suite, const SuiteRes
   about["answers_given_twice"] = result.n_repeated;
 
   const fs::path path = folder / "summary.json";
-  Json summary = fs::exists(path) ? read_json(path) : Json::object();
+  Json summary = read_summary(path);
   Json metrics = Json::object();
   for (const MetricValue& m : summarise(suite, result.rows))
     metrics[m.metric] = {{"value", m.value}, {"low", m.interval.low}, {"high", m.interval.high}, {"n", m.n}};
@@ -104,11 +126,23 @@ std::string metric_table(const std::vector<std::pair<std::string, std::vector<Me
 std::vector<Json> read_rows(const fs::path& folder, const std::string& suite) {
   const fs::path path = folder / suite / "rows.jsonl";
   const std::string content = read_file(path);
+  const std::unique_ptr<Suite> graded_by = make_suite(suite);
+  std::set<std::string> known;
+  for (const MetricInfo& info : graded_by->metrics()) known.insert(info.name);
   std::vector<Json> rows;
   size_t n = 0;
   for (const std::string_view line : text::split(content, "\n")) {
+    check_interrupt();
     ++n;
-    if (!line.empty()) rows.push_back(parse_json(line, fmt::format("{}:{}", path.string(), n)));
+    if (line.empty()) continue;
+    const std::string where = fmt::format("{}:{}", path.string(), n);
+    rows.push_back(parse_json(line, where));
+    json_member(rows.back(), "key", where);
+    const WhileDoing work("reading " + where);
+    for (const Outcome& outcome : with_json_errors(fmt::format("row {}", n), ErrorKind::kData, [&] { return graded_by->outcomes(rows.back()); }))   // here the place is known
+      if (!known.contains(outcome.metric))
+        throw Error({.kind = ErrorKind::kData, .what = fmt::format("the row has an outcome of \"{}\", which is no metric of {}", outcome.metric, suite), .where = fmt::format("row {}", n),
+                     .fix = "run the evaluation again with this version of the program"});
   }
   return rows;
 }

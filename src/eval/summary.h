@@ -27,6 +27,8 @@ std::map<std::string, std::vector<Cluster>> clusters_of(const Suite& suite, cons
 /// The suite's metrics, in its order; metrics without outcomes are left out.
 std::vector<MetricValue> summarise(const Suite& suite, const std::vector<Json>& rows);
 
+/// Proves that write_evaluation() will be able to write, and that a summary.json that is there can be read: before hours of work.
+void check_evaluation_folder(const fs::path& folder, const std::vector<std::unique_ptr<Suite>>& suites);
 /// Writes the files above; `about` says where the answers came from.
 void write_evaluation(const fs::path& folder, const Suite& suite, const SuiteResult& result, Json about);
 

@@ -28,6 +28,22 @@ int64_t compute_bytes(const ModelWeights& weights) {
   return sum;
 }
 
+KvCacheConfig cache_config(const ModelWeights& weights, const EngineConfig& engine, int64_t n_slots, int64_t max_tokens) {
+  return {.n_slots = n_slots, .max_tokens = max_tokens, .max_chunk = engine.prefill_tokens, .dtype = weights.options().compute_dtype};
+}
+
+// Before a page of it is touched: the system would end this process, or another one, where memory runs out.
+void check_fits(const ModelConfig& model, KvCacheConfig config, int64_t n_workers) {
+  config.device = at::kMeta;   // sizes without memory
+  const int64_t needed = KvCache(model, config).bytes() * n_workers, available = available_bytes();
+  if (needed <= available) return;
+  throw Error({.kind = ErrorKind::kResource,
+               .what = fmt::format("the cache for {} sequences of up to {} tokens takes {:.1f} GiB, {:.1f} GiB of memory are free", config.n_slots * n_workers, config.max_tokens,
+                                   static_cast<double>(needed) / 0x1p30, static_cast<double>(available) / 0x1p30),
+               .where = "generation",
+               .fix = "lower --max-new-tokens or the batch, or use a machine with more memory"});
+}
+
 }  // namespace
 
 CompactWeights compact_copies(const ModelWeights& weights) {
@@ -72,6 +88,7 @@ void Engine::check(const std::vector<Request>& requests) const {
   };
   for (size_t i = 0; i < requests.size(); ++i) {
     check_sampling(requests[i].sampling, fmt::format("request {}", i));
+    if (requests[i].max_new_tokens > kMostNewTokens) refuse(i, fmt::format("{} new tokens are asked for", requests[i].max_new_tokens), fmt::format("ask for at most {}", kMostNewTokens));
     if (requests[i].prompt_ids.empty()) refuse(i, "the prompt has no tokens", "give at least one token");
     warn_beyond_positions(fmt::format("the prompt of request {}", i), static_cast<int64_t>(requests[i].prompt_ids.size()), weights_.config().max_positions);
     for (const int64_t id : requests[i].prompt_ids)
@@ -110,10 +127,11 @@ struct Engine::Work {
   std::vector<Response>& responses;
   const StreamCallback& stream;
   const ProgressCallback& progress;
+  const FinishedCallback& finished;
   std::deque<size_t> waiting;
   int64_t longest = 1;   // tokens of the longest sequence
   int64_t n_finished = 0, n_new_tokens = 0;
-  std::mutex mutex = {};   // guards waiting, the counts and calls of progress
+  std::mutex mutex = {};   // guards waiting, the counts and the callbacks
 
   std::optional<size_t> next() {
     const std::lock_guard lock(mutex);
@@ -122,9 +140,13 @@ struct Engine::Work {
     waiting.pop_front();
     return number;
   }
-  void add(int64_t finished, int64_t new_tokens) {
+  void finish(size_t number) {
     const std::lock_guard lock(mutex);
-    n_finished += finished;
+    ++n_finished;
+    if (finished) finished(number, responses[number]);
+  }
+  void add(int64_t new_tokens) {
+    const std::lock_guard lock(mutex);
     n_new_tokens += new_tokens;
     if (progress) progress(n_finished, n_new_tokens);
   }
@@ -159,7 +181,7 @@ std::vector<SlotTokens> Engine::next_chunks(std::vector<std::unique_ptr<Sequence
 }
 
 void Engine::work_through(Work& work, int64_t n_slots) const {
-  KvCache cache(weights_.config(), {.n_slots = n_slots, .max_tokens = work.longest, .max_chunk = config_.prefill_tokens, .dtype = weights_.options().compute_dtype});
+  KvCache cache(weights_.config(), cache_config(weights_, config_, n_slots, work.longest));
   std::vector<std::unique_ptr<Sequence>> slots(static_cast<size_t>(n_slots));
   std::vector<int64_t> ids;   // sampled in this step, of each chunk
   while (true) {
@@ -176,7 +198,7 @@ void Engine::work_through(Work& work, int64_t n_slots) const {
       ids[i] = sample_token({logits.const_data_ptr<float>() + i * V, V}, sequence.request.sampling, sequence.request.index, sequence.response.ids.size());
     });
     const Tensor logprobs = kernel<TargetLogprobs>(logits)(logits, tensor_of(ids)).first;   // [chunks]
-    int64_t finished = 0, new_tokens = 0;
+    int64_t new_tokens = 0;
     for (size_t i = 0; i < chunks.size(); ++i) {
       auto& sequence = slots[static_cast<size_t>(chunks[i].slot)];
       if (sequence->reads_prompt()) continue;
@@ -184,20 +206,24 @@ void Engine::work_through(Work& work, int64_t n_slots) const {
       ++new_tokens;
       if (!sequence->done) continue;
       sequence->response.text = valid_utf8(sequence->text.text());
+      work.finish(sequence->number);
       sequence.reset();
-      ++finished;
     }
-    work.add(finished, new_tokens);
+    work.add(new_tokens);
   }
 }
 
-std::vector<Response> Engine::generate(const std::vector<Request>& requests, const StreamCallback& stream, const ProgressCallback& progress) {
+std::vector<Response> Engine::generate(const std::vector<Request>& requests, const StreamCallback& stream, const ProgressCallback& progress,
+                                       const FinishedCallback& finished) {
   check(requests);
   std::vector<Response> responses(requests.size());
-  Work work{.requests = requests, .responses = responses, .stream = stream, .progress = progress, .waiting = {}};
+  Work work{.requests = requests, .responses = responses, .stream = stream, .progress = progress, .finished = finished, .waiting = {}};
   int64_t most_new_tokens = 0;   // of all answers
   for (size_t i = 0; i < requests.size(); ++i) {
-    if (requests[i].max_new_tokens <= 0) continue;   // an empty response
+    if (requests[i].max_new_tokens <= 0) {   // an empty response
+      if (finished) finished(i, responses[i]);
+      continue;
+    }
     work.waiting.push_back(i);
     most_new_tokens += requests[i].max_new_tokens;
     work.longest = std::max(work.longest, static_cast<int64_t>(requests[i].prompt_ids.size()) + requests[i].max_new_tokens);
@@ -208,6 +234,7 @@ std::vector<Response> Engine::generate(const std::vector<Request>& requests, con
   const bool from_memory = weight_bytes > config_.cache_bytes, together = stream || from_memory;
   const int64_t n_workers = together ? 1 : std::clamp<int64_t>(n / kRequestsPerWorker, 1, at::get_num_threads());
   const int64_t n_slots = std::min(config_.max_batch, (n + n_workers - 1) / n_workers);
+  check_fits(weights_.config(), cache_config(weights_, config_, n_slots, work.longest), n_workers);
   if (n_workers == 1) {   // its operations use all threads
     Team::stand_by([&] {
       const bool compacts = from_memory && most_new_tokens >= config_.compact_from && weight_bytes < config_.memory_bytes / 2;

@@ -5,6 +5,7 @@
 // weights come from memory in every step, so there all threads share the products of one batch, and each weight is read once.
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,6 +18,9 @@
 #include "rollout/sampler.h"
 
 namespace temper {
+
+/// The longest answer that may be asked for; memory sets a lower limit.
+inline constexpr int64_t kMostNewTokens = std::numeric_limits<int32_t>::max();
 
 struct Request {
   std::vector<int64_t> prompt_ids = {};    // not empty
@@ -54,6 +58,8 @@ CompactWeights compact_copies(const ModelWeights& weights);
 using StreamCallback = std::function<bool(size_t request, std::string_view text)>;
 /// Called after each step, by one thread at a time: finished requests and new tokens so far.
 using ProgressCallback = std::function<void(int64_t n_finished, int64_t n_new_tokens)>;
+/// Called when a request is finished, by one thread at a time.  What it throws ends the generation.
+using FinishedCallback = std::function<void(size_t request, const Response& response)>;
 
 /// Threads: one call at a time.
 class Engine {
@@ -64,8 +70,9 @@ class Engine {
   /// Responses in the order of the requests.  A response depends on its own request only (but for rounding: the order of
   /// sums in matrix products may depend on the batch).
   /// Errors  kData for an empty prompt or an id outside the vocabulary; kConfig for sampling values out of bounds;
-  ///         kNumerics for NaN logits.  Throws Interrupted on Ctrl-C unless `stream` is given (then it decides).
-  std::vector<Response> generate(const std::vector<Request>& requests, const StreamCallback& stream = {}, const ProgressCallback& progress = {});
+  ///         kResource where the cache for the longest sequences does not fit into the free memory; kNumerics for NaN logits.  Throws Interrupted on Ctrl-C unless `stream` is given (then it decides).
+  std::vector<Response> generate(const std::vector<Request>& requests, const StreamCallback& stream = {}, const ProgressCallback& progress = {},
+                                 const FinishedCallback& finished = {});
 
  private:
   struct Sequence;

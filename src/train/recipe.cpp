@@ -4,6 +4,7 @@
 #include <map>
 #include <sstream>
 
+#include "base/json_checks.h"
 #include "data/chat_release.h"
 
 namespace temper {
@@ -48,12 +49,14 @@ fs::path LoadedRecipe::tokenizer_path() const { return resolve(recipe.model.toke
 LoadedRecipe load_recipe(const fs::path& file, const std::vector<std::string>& overrides) {
   LoadedRecipe loaded;
   if (!fs::exists(file)) throw Error({.kind = ErrorKind::kConfig, .what = "there is no such recipe", .where = file.string(), .fix = "check the path"});
+  for (const std::string& text : overrides) require_utf8(text);   // a TOML file is UTF-8
   read_config(file, overrides, loaded.recipe);
   loaded.file = file;
   loaded.folder = fs::absolute(file).parent_path();
   check(loaded.recipe, file);
   const TrainRecipe& r = loaded.recipe;
   loaded.run_folder = r.run_folder.empty() ? fs::path("runs") / file.stem() : fs::path(r.run_folder);
+  require_utf8(loaded.run_folder.string());   // it may come from the name of the recipe
   loaded.model_config = read_model_config(loaded.resolve(r.model.path.empty() ? r.model.config : r.model.path));
   if (r.train.mtp_loss_weight > 0 && loaded.model_config.n_mtp_layers == 0)
     fail(file, "train.mtp_loss_weight is set, but the model has no MTP block", "set it to 0");

@@ -14,6 +14,7 @@
 #include <ctime>
 #include <sstream>
 
+#include "base/json_checks.h"
 #include "base/log.h"
 #include "base/threads.h"
 #include "base/version.h"
@@ -55,14 +56,20 @@ void drop_broken_line(int fd, const fs::path& path) {
 
 std::string utc_now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
 
+// -1 where a line says none.
+int64_t step_of_line(const Json& line) {
+  const auto step = line.is_object() ? line.find("step") : line.end();
+  return step != line.end() && step->is_number_integer() ? step->get<int64_t>() : -1;
+}
+
 // The lines up to and including `step`; a broken last line is dropped.
 std::string lines_up_to(const std::string& text, int64_t step) {
   std::string kept;
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = text.find('\n', begin);
     if (end == std::string::npos) break;
-    const Json line = Json::parse(text.substr(begin, end - begin), nullptr, /*allow_exceptions=*/false);
-    if (line.is_object() && line.value("step", int64_t{-1}) <= step) kept += text.substr(begin, end + 1 - begin);
+    const Json line = try_parse_json(std::string_view(text).substr(begin, end - begin)).value_or(Json());
+    if (step_of_line(line) <= step) kept += text.substr(begin, end + 1 - begin);
     begin = end + 1;
   }
   return kept;
@@ -111,8 +118,8 @@ void RunRecord::start_at(int64_t step) {
 bool RunRecord::has_metric(int64_t step, const std::string& name) const {
   std::istringstream lines(read_file(folder_ / "metrics.jsonl"));
   for (std::string text; std::getline(lines, text);) {
-    const Json line = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (line.is_object() && line.value("step", int64_t{-1}) == step && line.contains(name)) return true;
+    const Json line = try_parse_json(text).value_or(Json());
+    if (step_of_line(line) == step && line.contains(name)) return true;
   }
   return false;
 }

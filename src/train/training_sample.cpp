@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/console.h"
 #include "base/error.h"
 #include "base/utf8.h"
 
@@ -29,17 +30,6 @@ void mask_divided_characters(std::string& text) {
     if (c.code == kInvalidUtf8) text[i] = '?';
     i += c.length;
   }
-}
-
-/// Text for people: control characters of terminals become visible.
-std::string shown(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f) out += fmt::format("\\x{:02x}", byte);
-    else out += c;
-  }
-  return out;
 }
 
 }  // namespace
@@ -90,20 +80,23 @@ std::string TrainingSample::to_text(bool colour) const {
                                  colour ? "green" : "between ⟦ and ⟧");
   for (size_t d = 0; d < documents.size(); ++d) {
     const SampleDocument& document = documents[d];
-    text += fmt::format("--- document {}: {}:{} (row {}, part {}): {} tokens from {}, {} trained\n", d + 1, document.source, document.line, document.row, document.part,
+    text += fmt::format("--- document {}: {}:{} (row {}, part {}): {} tokens from {}, {} trained\n", d + 1, printable(document.source), document.line, document.row, document.part,
                         document.n_tokens, document.first_token, document.n_trained);
     float weight = 0;
+    std::string run;   // of one weight: a character may be spread over several tokens
     const auto change_to = [&](float next) {
       if (next == weight) return;
+      text += printable(std::exchange(run, ""), "\n\t");
       if (weight > 0) text += colour ? "\x1b[0m" : "⟧";
       if (next > 0) text += (colour ? "\x1b[32m" : "⟦") + (next == 1 ? "" : fmt::format("{:g}: ", next));
       weight = next;
     };
     for (int64_t i = document.first_token; i < document.first_token + document.n_tokens; ++i) {
       change_to(tokens[i].weight);
-      text += shown(text_of(tokens[i]));
+      run += text_of(tokens[i]);
     }
     change_to(0);
+    text += printable(run, "\n\t");
     text += "\n";
   }
   return text;

@@ -7,43 +7,13 @@
 
 #include "data/bpe_trainer.h"
 #include "data/chat_encoding.h"
-#include "model/deepseek_v4/init.h"
-#include "support/tiny_model.h"
-#include "support/tiny_run.h"
+#include "support/model_folder.h"
 #include "test_places.h"
 
 namespace temper {
 namespace {
 
-struct ModelFolder {
-  test::TempFolder folder;
-  std::string model = folder / "model";
-
-  ModelFolder() {
-    test::write_tiny_run(folder.path());
-    ModelConfig config = test::tiny_run_config();
-    config.quantized = false;
-    config.expert_dtype = ExpertDtype::kBf16;
-    ModelWeights weights(config, {});
-    initialise(weights, {.seed = 3, .std = 0.2});
-    std::vector<std::pair<std::string, Tensor>> tensors;
-    for (const Parameter& parameter : weights.parameters()) tensors.emplace_back(parameter.row.name, parameter.master.contiguous());
-    test::write_model_folder(model, config, tensors);
-    for (const auto& entry : fs::directory_iterator(folder / "tokenizer")) fs::copy_file(entry.path(), fs::path(model) / entry.path().filename());
-  }
-
-  std::vector<Json> generate(const std::string& prompts, std::vector<std::string> more = {}) const {
-    write_file_atomic(folder / "prompts.jsonl", prompts);
-    std::vector<std::string> arguments{"generate", "--model", model, "--prompts", folder / "prompts.jsonl", "--out", folder / "out.jsonl", "--max-new-tokens", "9"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    const test::ProgramResult done = test::run_program(arguments);
-    EXPECT_EQ(done.exit_code, 0) << done.output;
-    std::vector<Json> rows;
-    std::istringstream lines(read_file(folder / "out.jsonl"));
-    for (std::string line; std::getline(lines, line);) rows.push_back(Json::parse(line));
-    return rows;
-  }
-};
+using test::ModelFolder;
 
 TEST(GenerateCommand, RefusesConversationsThatNobodyAsksToAnswer) {
   const ModelFolder f;

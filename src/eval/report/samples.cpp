@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "base/json_checks.h"
 #include "eval/report/plot.h"
 #include "eval/suite.h"
 #include "eval/summary.h"
@@ -27,11 +28,14 @@ std::map<std::string, Sample> read_samples(const fs::path& folder, const Suite& 
   std::map<std::string, Sample> samples;
   const fs::path path = folder / suite.name() / "responses.jsonl";
   const std::string content = read_file(path);
+  size_t n = 0;
   for (const std::string_view line : text::split(content, "\n")) {
+    ++n;
     if (line.empty()) continue;
-    const Json row = parse_json(line, path.string());
-    const std::string key = json_member(row, "key", path.string()).dump();
-    samples[key] = {row.at("prompt"), row.at("response"), {}};
+    const std::string where = fmt::format("{}:{}", path.string(), n);
+    const Json row = parse_json(line, where);
+    const std::string key = json_member(row, "key", where).dump();
+    with_json_errors(where, ErrorKind::kData, [&] { samples[key] = {row.at("prompt"), row.at("response"), {}}; });
     order.push_back(key);
   }
   for (const Json& row : read_rows(folder, suite.name())) {
