@@ -13,6 +13,8 @@ constexpr int64_t kRowsWithSums = 256;              // of a task whose sums of s
 constexpr int64_t kCopyPad = 16;                    // copied rows are a cache line longer, so that they fall into different sets
 constexpr int64_t kPackSteps = 4;                   // of b at a time where k runs over its rows: more would compete for the same sets
 constexpr int64_t kLine = 64;
+constexpr bool kPanelInCache = TEMPER_ISA_BYTES < 64;   // a panel of b is multiplied with all rows of a block before the next one; otherwise rows stay in the first cache
+constexpr bool kWidensRows = TEMPER_ISA_BYTES < 64;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
@@ -46,12 +48,15 @@ struct Panels {
   int64_t size(int64_t panel) const { return first_vector(panel + 1) - first_vector(panel); }
 };
 
-// The rows of a need no packing: adjacent elements of the panels' own type (pairs of them for bf16).
+template <class C>
+constexpr Element kElement = __is_same(C, double) ? Element::kDouble : __is_same(C, Pair) ? Element::kBFloat16 : Element::kFloat;
+
+// The rows of a are multiplied row by row, without packing: their elements are adjacent. Those of another type than the panels' are copied as the panels' type.
 template <class C>
 bool rows_are_ready(const GemmProblem& p) {
   if (p.a.column != 1) return false;
   if constexpr (__is_same(C, Pair)) return p.k % 2 == 0;
-  return p.a.element == (__is_same(C, double) ? Element::kDouble : Element::kFloat);
+  return kWidensRows || p.a.element == kElement<C>;
 }
 
 template <class C>
@@ -106,6 +111,13 @@ void pack_b(const GemmProblem& p, const Panels& panels, const GemmTask& task, in
     }
 }
 
+template <class C, class X>
+void copy_row(C* to, const X* from, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes<C> <= n; i += kLanes<C>) store(to + i, load_as(to, from + i));
+  for (; i < n; ++i) to[i] = static_cast<C>(to_float(from[i]));
+}
+
 // A block of rows of a, ready to be multiplied.
 template <class C>
 struct RowBlock {
@@ -121,6 +133,17 @@ void prepare_rows(const GemmProblem& p, bool ready, int64_t m_begin, int64_t m_e
     constexpr int64_t width = kPackedRows<C>;
     for (int64_t row = m_begin; row < m_end; row += width)
       pack(scratch + (row - m_begin) * steps, width, m_end - row < width ? m_end - row : width, p.a, p.a.row, p.a.column, row, first_k, n_k);
+    return;
+  }
+  if (p.a.element != kElement<C>) {
+    with_element(p.a.element, [&]<class X>(X*) {
+      for (int64_t i = 0; i < round_up(m_end - m_begin, kMicroRows); ++i) {
+        C* copy = scratch + i * (steps + kCopyPad);
+        block.rows[i] = copy;
+        const int64_t row = m_begin + i < m_end ? m_begin + i : m_end - 1;
+        if constexpr (!__is_same(C, Pair)) copy_row(copy, static_cast<const X*>(p.a.data) + row * p.a.row + first_k, steps);
+      }
+    });
     return;
   }
   const int64_t row_bytes = p.a.row * static_cast<int64_t>(sizeof(C)) / kPerStep<C>;
@@ -153,21 +176,27 @@ template <class C, class X>
 void multiply_block(const Cut<C>& cut, const GemmProblem& p, const GemmTask& task, int64_t first_row, int64_t n_rows, int64_t steps, const RowBlock<C>& block, const C* b, X* c, int64_t c_row, bool add) {
   constexpr int64_t L = kLanes<PanelSum<C>>;
   const int64_t start = cut.panels.first_vector(task.first_panel) * L;
-  for (int64_t row = 0; row < n_rows; row += kMicroRows)
-    for (int64_t panel = task.first_panel; panel < task.last_panel; ++panel) {
-      const int64_t panel_column = cut.panels.first_vector(panel) * L, vectors = cut.panels.size(panel), skip = vectors_below<C>(p, first_row + row, panel_column);
-      if (skip >= vectors) continue;
-      const int64_t column = panel_column + skip * L, most_columns = (vectors - skip) * L;
-      const TileTarget<X> to{.c = c + row * c_row + (column - start), .c_row = c_row, .rows = n_rows - row < kMicroRows ? n_rows - row : kMicroRows,
-                             .columns = p.n - column < most_columns ? p.n - column : most_columns, .add = add};
-      const C* b_panel = b + (panel_column - start) * steps + skip * L;
-      if (cut.ready) {
-        if (row + kMicroRows < n_rows) fetch_rows(block.rows + row + kMicroRows, steps, panel - task.first_panel, task.last_panel - task.first_panel);
-        micro_panel(vectors, skip, steps, RowsInPlace<C>{block.rows + row}, b_panel, to);
-      } else {
-        micro_panel(vectors, skip, steps, RowsPacked<C>{block.packed + row / kPackedRows<C> * kPackedRows<C> * steps + row % kPackedRows<C>}, b_panel, to);
-      }
+  const auto tile = [&](int64_t row, int64_t panel) {
+    const int64_t panel_column = cut.panels.first_vector(panel) * L, vectors = cut.panels.size(panel), skip = vectors_below<C>(p, first_row + row, panel_column);
+    if (skip >= vectors) return;
+    const int64_t column = panel_column + skip * L, most_columns = (vectors - skip) * L;
+    const TileTarget<X> to{.c = c + row * c_row + (column - start), .c_row = c_row, .rows = n_rows - row < kMicroRows ? n_rows - row : kMicroRows,
+                           .columns = p.n - column < most_columns ? p.n - column : most_columns, .add = add};
+    const C* b_panel = b + (panel_column - start) * steps + skip * L;
+    if (cut.ready) {
+      if (!kPanelInCache && row + kMicroRows < n_rows) fetch_rows(block.rows + row + kMicroRows, steps, panel - task.first_panel, task.last_panel - task.first_panel);
+      micro_panel(vectors, skip, steps, RowsInPlace<C>{block.rows + row}, b_panel, to);
+    } else {
+      micro_panel(vectors, skip, steps, RowsPacked<C>{block.packed + row / kPackedRows<C> * kPackedRows<C> * steps + row % kPackedRows<C>}, b_panel, to);
     }
+  };
+  if constexpr (kPanelInCache) {
+    for (int64_t panel = task.first_panel; panel < task.last_panel; ++panel)
+      for (int64_t row = 0; row < n_rows; row += kMicroRows) tile(row, panel);
+  } else {
+    for (int64_t row = 0; row < n_rows; row += kMicroRows)
+      for (int64_t panel = task.first_panel; panel < task.last_panel; ++panel) tile(row, panel);
+  }
 }
 
 // The whole task with its sums in c, element (task.m_begin, first column of the task).

@@ -33,17 +33,38 @@ inline constexpr int kMicroVectors = 3;
 template <class C>
 inline constexpr int kMicroColumns = kMicroVectors * kLanes<PanelSum<C>>;
 
+#if defined(__AVX512F__)
+#define TEMPER_TILE_INLINE [[gnu::always_inline]] inline
+#else
+#define TEMPER_TILE_INLINE [[gnu::noinline]]
+#endif
+
+/// A vector of b that stays in a register for all rows of a tile.  With 16 registers the compiler would rather keep constants of the code behind the
+/// loop, and read b again for each row.
 template <class S>
-inline void multiply_add(Vec<S>& sum, const S* a, const S* b) { sum += broadcast(*a) * load(b); }
-inline void multiply_add(Vec<float>& sum, const Pair* a, const Pair* b) {
+inline Vec<S> load_b(const S* b) {
+  Vec<S> v = load(b);
+#if defined(__x86_64__) && !defined(__AVX512F__)
+  asm("" : "+x"(v));
+#endif
+  return v;
+}
+inline FullLanes load_b(const Pair* b) {
+  FullLanes v;
+  __builtin_memcpy(&v, b, sizeof(v));
+  return v;
+}
+
+template <class S>
+inline void multiply_add(Vec<S>& sum, const S* a, Vec<S> b) { sum += broadcast(*a) * b; }
+inline void multiply_add(Vec<float>& sum, const Pair* a, FullLanes b) {
 #if defined(__AVX512BF16__)
   const __m512i pair = _mm512_set1_epi32(static_cast<int>(a->bits));
-  sum = reinterpret_cast<Vec<float>>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(pair),
-                                                      reinterpret_cast<__m512bh>(_mm512_loadu_si512(b))));
+  sum = reinterpret_cast<Vec<float>>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(pair), reinterpret_cast<__m512bh>(b)));
 #else
   for (int lane = 0; lane < kLanes<float>; ++lane)   // for completeness; the products use fp32 panels here
-    sum[lane] += to_float(bf16{static_cast<uint16_t>(a->bits)}) * to_float(bf16{static_cast<uint16_t>(b[lane].bits)}) +
-                 to_float(bf16{static_cast<uint16_t>(a->bits >> 16)}) * to_float(bf16{static_cast<uint16_t>(b[lane].bits >> 16)});
+    sum[lane] += to_float(bf16{static_cast<uint16_t>(a->bits)}) * to_float(bf16{static_cast<uint16_t>(b[lane])}) +
+                 to_float(bf16{static_cast<uint16_t>(a->bits >> 16)}) * to_float(bf16{static_cast<uint16_t>(b[lane] >> 16)});
 #endif
 }
 
@@ -100,28 +121,43 @@ inline void write_tile(Vec<S> (&sum)[kMicroRows][NV], const TileTarget<X>& to) {
   }
 }
 
-/// to.c[i, :] (+)= sum over steps of a[i, step] * b[step, :], for NV of the WIDTH vectors of a panel.
-template <int NV, int WIDTH, class C, class A, class X>
-inline void micro_tile(int64_t steps, const A& a, const C* b, const TileTarget<X>& to) {
+/// sum[i][:] = sum over steps of a[i, step] * b[step, :], for NV of the WIDTH vectors of a panel.
+/// With 16 registers it is a function of its own: inlined, the constants of the code around it would take registers from the sums.
+template <int NV, int WIDTH, class C, class A>
+TEMPER_TILE_INLINE void sum_tile(int64_t steps, const A& a, const C* b, Vec<PanelSum<C>> (&result)[kMicroRows][NV]) {
   using S = PanelSum<C>;
-  constexpr int L = kLanes<S>;
   Vec<S> sum[kMicroRows][NV];
 #pragma GCC unroll 8
   for (int i = 0; i < kMicroRows; ++i)
 #pragma GCC unroll 3
     for (int j = 0; j < NV; ++j) sum[i][j] = Vec<S>{};
+  const A rows = a;
+  for (int64_t step = 0; step < steps; ++step, b += WIDTH * kLanes<S>) {
+    decltype(load_b(b)) vectors[NV];
+#pragma GCC unroll 3
+    for (int j = 0; j < NV; ++j) vectors[j] = load_b(b + j * kLanes<S>);
+#pragma GCC unroll 8
+    for (int i = 0; i < kMicroRows; ++i) {
+      const C value = rows.at(step, i);
+#pragma GCC unroll 3
+      for (int j = 0; j < NV; ++j) multiply_add(sum[i][j], &value, vectors[j]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kMicroRows; ++i)
+#pragma GCC unroll 3
+    for (int j = 0; j < NV; ++j) result[i][j] = sum[i][j];
+}
+
+/// to.c (+)= the sums of sum_tile.
+template <int NV, int WIDTH, class C, class A, class X>
+inline void micro_tile(int64_t steps, const A& a, const C* b, const TileTarget<X>& to) {
   if (to.add)   // what the sums are added to arrives while the products run
     for (int64_t i = 0; i < to.rows; ++i)
       for (int64_t j = 0; j < to.columns; j += 64 / static_cast<int64_t>(sizeof(X))) __builtin_prefetch(to.c + i * to.c_row + j, 1);
-  for (int64_t step = 0; step < steps; ++step, b += WIDTH * L) {
-#pragma GCC unroll 8
-    for (int i = 0; i < kMicroRows; ++i) {
-      const C value = a.at(step, i);
-#pragma GCC unroll 3
-      for (int j = 0; j < NV; ++j) multiply_add(sum[i][j], &value, b + j * L);
-    }
-  }
-  write_tile<NV, S>(sum, to);
+  Vec<PanelSum<C>> sum[kMicroRows][NV];
+  sum_tile<NV, WIDTH>(steps, a, b, sum);
+  write_tile<NV, PanelSum<C>>(sum, to);
 }
 
 /// micro_tile for a panel of `vectors` vectors without the first `skip`; b and `to` start at the first one that counts.

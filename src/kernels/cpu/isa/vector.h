@@ -107,13 +107,18 @@ inline void store(bf16* p, Vec<float> v) {
 #else
   const FullLanes u = __builtin_bit_cast(FullLanes, v);
   const FullLanes rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
-  const FullLanes nan = __builtin_bit_cast(FullLanes, v != v);
-  *reinterpret_cast<HalfLanes*>(p) = __builtin_convertvector((rounded & ~nan) | (nan & 0x7fc0u), HalfLanesValue);
+  const FullLanes nan = __builtin_bit_cast(FullLanes, v != v), bits = (rounded & ~nan) | (nan & 0x7fc0u);
+#if defined(__AVX2__) && !defined(__AVX512F__)   // the compiler's own conversion masks and shuffles each half
+  const auto halves = reinterpret_cast<__m256i>(bits);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packus_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
+#else
+  *reinterpret_cast<HalfLanes*>(p) = __builtin_convertvector(bits, HalfLanesValue);
+#endif
 #endif
 }
 
 template <class A>
-inline Vec<A> broadcast(A x) { return Vec<A>{} + x; }
+inline Vec<A> broadcast(A x) { return x - Vec<A>{}; }   // x + 0 would be an addition, as it makes +0 of -0
 
 /// Sum of the lanes, always in the same order: lanes i and i + kStep, then with half the step.
 template <class A, int kStep = kLanes<A> / 2>
