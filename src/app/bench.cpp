@@ -53,6 +53,7 @@ int bench_train(BenchTrainArguments& arguments) {
              result.forward_backward_seconds, result.update_seconds);
   print("{:.1f} % of {:.0f} GFLOP/s, the rate of a large product of this dtype here; {:.3f} GFLOP a token\n", 100 * result.mfu, result.gemm_peak_flops / 1e9,
              result.flops_per_token / 1e9);
+  print("{:.1f} % of {:.0f} GFLOP/s, the best rate of a large product in any dtype here\n", 100 * result.mfu_best, result.best_gemm_flops / 1e9);
   print("{:.2f} GiB resident at most, {} parameters; loss {:.4f} -> {:.4f}\n", static_cast<double>(result.rss_bytes) / (1 << 30), result.n_parameters,
              result.losses.front(), result.losses.back());
   print_shares(result.profile);

@@ -23,9 +23,11 @@ TEST(TrainBenchmark, TrainsForRealAndReportsEveryField) {
   for (size_t i = 1; i < result.losses.size(); ++i) EXPECT_LT(result.losses[i], result.losses[i - 1]);
   EXPECT_NEAR(result.tokens_per_second * result.step_seconds, 80, 1e-6);
   const Json json = to_json(result);
-  for (const char* key : {"tok_s", "step_s", "rss_gib", "mfu", "gemm_peak_gflops", "losses"}) EXPECT_TRUE(json.contains(key)) << key;
+  for (const char* key : {"tok_s", "step_s", "rss_gib", "mfu", "gemm_peak_gflops", "mfu_best", "best_gemm_gflops", "losses"}) EXPECT_TRUE(json.contains(key)) << key;
   EXPECT_GT(result.mfu, 0);
   EXPECT_LT(result.mfu, 1);
+  EXPECT_GE(result.best_gemm_flops, result.gemm_peak_flops);
+  EXPECT_LE(result.mfu_best, result.mfu);
 
   const TimeShares shares = time_shares(result.profile);
   const auto sum = [](const std::map<std::string, double>& named) {
