@@ -16,10 +16,15 @@ bool cpu_has(Isa isa) {
   switch (isa) {
     case Isa::kPlain: return true;
     case Isa::kAvx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#if defined(TEMPER_WITHOUT_AVX512)
+    case Isa::kAvx512:
+    case Isa::kAvx512Bf16: return false;   // not compiled
+#else
     case Isa::kAvx512:
       return cpu_has(Isa::kAvx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
     case Isa::kAvx512Bf16: return cpu_has(Isa::kAvx512) && __builtin_cpu_supports("avx512bf16");
+#endif
   }
 #endif
   return isa == Isa::kPlain;
@@ -39,7 +44,7 @@ Isa choose_isa(const char* wish) {
     if (std::string_view(wish) != isa_name(isa)) continue;
     if (cpu_has(isa)) return isa;
     throw Error({.kind = ErrorKind::kConfig,
-                 .what = fmt::format("this CPU has no {}", wish),
+                 .what = fmt::format("this CPU, or this build of the program, has no {}", wish),
                  .where = "environment variable TEMPER_ISA",
                  .fix = fmt::format("unset it or set it to {}", isa_name(best))});
   }

@@ -21,20 +21,20 @@ Isa isa();
 /// Type of the elements behind a `const void*` in the arguments of a kernel; sums are float, for kDouble double.
 enum class Element { kFloat, kBFloat16, kDouble };
 
-#if defined(__x86_64__)
-#define TEMPER_ISA_FUNCTION(name, ...)            \
-  namespace cpu_plain { void name(__VA_ARGS__); }  \
-  namespace cpu_avx2 { void name(__VA_ARGS__); }   \
-  namespace cpu_avx512 { void name(__VA_ARGS__); } \
-  namespace cpu_avx512bf16 { void name(__VA_ARGS__); }
-#define TEMPER_ISA_PICK(name)                                                 \
-  (::temper::isa() == ::temper::Isa::kAvx512Bf16 ? ::temper::cpu_avx512bf16::name \
-   : ::temper::isa() == ::temper::Isa::kAvx512   ? ::temper::cpu_avx512::name     \
-   : ::temper::isa() == ::temper::Isa::kAvx2     ? ::temper::cpu_avx2::name       \
-                                                 : ::temper::cpu_plain::name)
-#else
+#if defined(__x86_64__) && !defined(TEMPER_WITHOUT_AVX512)   // layer.cmake
+#define TEMPER_ISA_FUNCTION(name, ...)                                                            \
+  namespace cpu_plain { void name(__VA_ARGS__); } namespace cpu_avx2 { void name(__VA_ARGS__); }   \
+  namespace cpu_avx512 { void name(__VA_ARGS__); } namespace cpu_avx512bf16 { void name(__VA_ARGS__); }
+#define TEMPER_ISA_PICK(name)                                                                                                                \
+  (::temper::isa() == ::temper::Isa::kAvx512Bf16 ? ::temper::cpu_avx512bf16::name : ::temper::isa() == ::temper::Isa::kAvx512 ? ::temper::cpu_avx512::name \
+   : ::temper::isa() == ::temper::Isa::kAvx2 ? ::temper::cpu_avx2::name : ::temper::cpu_plain::name)
+#elif defined(__x86_64__)
 #define TEMPER_ISA_FUNCTION(name, ...) \
-  namespace cpu_plain { void name(__VA_ARGS__); }
+  namespace cpu_plain { void name(__VA_ARGS__); } namespace cpu_avx2 { void name(__VA_ARGS__); }
+#define TEMPER_ISA_PICK(name) \
+  (::temper::isa() == ::temper::Isa::kAvx2 ? ::temper::cpu_avx2::name : ::temper::cpu_plain::name)
+#else
+#define TEMPER_ISA_FUNCTION(name, ...) namespace cpu_plain { void name(__VA_ARGS__); }
 #define TEMPER_ISA_PICK(name) (::temper::cpu_plain::name)
 #endif
 
