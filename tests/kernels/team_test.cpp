@@ -4,8 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
+#include <thread>
 #include <vector>
+
+#include "kernels/cpu/parallel.h"
 
 namespace temper {
 namespace {
@@ -65,6 +69,39 @@ TEST(Team, WithoutOneTheThreadsOfLibtorchDoTheParts) {
   std::atomic<int64_t> sum{0};
   Team::run(5, [&](int64_t part) { sum += part; });
   EXPECT_EQ(sum, 10);
+}
+
+TEST(ParallelPieces, EveryRowIsDoneOnce) {
+  for (const int n_threads : {1, 2, 3, 5}) {
+    const Threads threads(n_threads);
+    for (const int64_t n : {0, 1, 63, 64, 129, 1000, 2048}) {
+      std::vector<std::atomic<int>> times(static_cast<size_t>(n));
+      const int64_t n_workers = count_parts(n, 1);
+      parallel_pieces(n, 1, [&](int64_t worker, int64_t begin, int64_t end) {
+        EXPECT_LT(worker, n_workers);
+        for (int64_t row = begin; row < end; ++row) ++times[static_cast<size_t>(row)];
+      });
+      for (const auto& count : times) ASSERT_EQ(count, 1) << n_threads << " threads, " << n << " rows";
+    }
+  }
+}
+
+TEST(ParallelPieces, OthersDoTheRowsOfAThreadThatIsHeldUp) {
+  const Threads threads(2);
+  constexpr int64_t n = 2048;
+  std::atomic<int64_t> done{0};
+  Team::stand_by([&] {
+    parallel_pieces(n, 1, [&](int64_t, int64_t begin, int64_t end) {
+      const auto start = std::chrono::steady_clock::now();
+      // The thread of the first rows goes on only after all others are done.
+      while (begin == 0 && done < n - end && std::chrono::steady_clock::now() - start < std::chrono::seconds(20)) std::this_thread::yield();
+      if (begin == 0) {
+        EXPECT_EQ(done, n - end);
+      }
+      done += end - begin;
+    });
+  });
+  EXPECT_EQ(done, n);
 }
 
 }  // namespace

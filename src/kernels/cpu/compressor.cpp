@@ -28,7 +28,7 @@ Tensor compressor_pool(const Tensor& values, const Tensor& gates, const Tensor& 
   PoolArgs args = make_args(values, gates, ape, rows);
   Tensor pooled = at::empty({rows.first_token.size(0), args.dim}, values.options());
   args.pooled = pooled.data_ptr();
-  parallel_parts(pooled.size(0), grain(args), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(pool_entries)(args, begin, end); });
+  parallel_pieces(pooled.size(0), grain(args), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(pool_entries)(args, begin, end); });
   return pooled;
 }
 

@@ -21,7 +21,7 @@ std::pair<Tensor, Tensor> target_logprobs(const Tensor& logits_any, const Tensor
   a.targets = targets.const_data_ptr<int64_t>();
   a.logprobs = logprobs.data_ptr();
   a.lse = lse.data_ptr();
-  parallel_parts(logits.size(0), grain(a.V), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(target_logprobs_rows)(a, begin, end); });
+  parallel_pieces(logits.size(0), grain(a.V), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(target_logprobs_rows)(a, begin, end); });
   return {logprobs, lse};
 }
 
@@ -38,7 +38,7 @@ Tensor target_logprobs_backward(const Tensor& grad_any, const Tensor& logits_any
   a.lse = lse.data_ptr();
   a.grad_logprobs = grad.const_data_ptr();
   a.grad_logits = out.data_ptr();
-  parallel_parts(logits.size(0), grain(a.V), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(target_logprobs_backward_rows)(a, begin, end); });
+  parallel_pieces(logits.size(0), grain(a.V), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(target_logprobs_backward_rows)(a, begin, end); });
   return out;
 }
 

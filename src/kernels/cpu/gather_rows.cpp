@@ -27,7 +27,7 @@ Tensor gather_rows(const Tensor& x, const Tensor& rows) {
   const char* const from = static_cast<const char*>(x.const_data_ptr());
   char* const to = static_cast<char*>(y.data_ptr());
   const int64_t* const at = rows.const_data_ptr<int64_t>();
-  parallel_parts(shape[0], static_cast<int64_t>(kGrainBytes / row_bytes + 1), [&](int64_t, int64_t begin, int64_t end) {
+  parallel_pieces(shape[0], static_cast<int64_t>(kGrainBytes / row_bytes + 1), [&](int64_t, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) std::memcpy(to + static_cast<size_t>(i) * row_bytes, from + static_cast<size_t>(at[i]) * row_bytes, row_bytes);
   });
   return y;

@@ -89,7 +89,7 @@ Tensor post(const Tensor& streams_any, const Tensor& out_any, const Tensor& coef
   const Tensor streams = streams_any.contiguous(), out = out_any.contiguous();
   Tensor next = at::empty(streams.sizes(), streams.options());
   const HcRows rows = make_post(streams, out, coefficients, next);
-  parallel_parts(streams.size(0), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(hc_post_rows)(rows, begin, end); });
+  parallel_pieces(streams.size(0), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(hc_post_rows)(rows, begin, end); });
   return next;
 }
 
@@ -129,7 +129,7 @@ HcPostGrad post_backward(const Tensor& grad_any, const Tensor& streams_any, cons
   rows.grad_next = grad_next.const_data_ptr();
   rows.grad_out = grads.out.data_ptr();
   rows.grad_coefficients = grads.coefficients.data_ptr();
-  parallel_parts(streams.size(0), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(hc_post_backward_rows)(rows, begin, end); });
+  parallel_pieces(streams.size(0), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(hc_post_backward_rows)(rows, begin, end); });
   return grads;
 }
 

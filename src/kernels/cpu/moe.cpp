@@ -67,7 +67,7 @@ RouterScores route(const RouterArgs& given) {
   const float* bias_data = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
   const int64_t* table_data = table.defined() ? table.const_data_ptr<int64_t>() : nullptr;
   int64_t* ids = result.expert_ids.mutable_data_ptr<int64_t>();
-  parallel_parts(T, grain(64 * logits.size(1)), [&](int64_t, int64_t begin, int64_t end) {
+  parallel_pieces(T, grain(64 * logits.size(1)), [&](int64_t, int64_t begin, int64_t end) {
     if (logits.scalar_type() == at::kDouble) route_tokens(args, bias_data, table_data, ids, result.weights.mutable_data_ptr<double>(), begin, end);
     else route_tokens(args, bias_data, table_data, ids, result.weights.mutable_data_ptr<float>(), begin, end);
   });
@@ -80,7 +80,7 @@ void route_backward_tokens(const Tensor& grad, const Tensor& logits, const Tenso
   const A *g = grad.const_data_ptr<A>(), *l = logits.const_data_ptr<A>();
   const int64_t* ids = expert_ids.const_data_ptr<int64_t>();
   A* result = out.mutable_data_ptr<A>();
-  parallel_parts(T, grain(32 * K), [&](int64_t, int64_t begin, int64_t end) {
+  parallel_pieces(T, grain(32 * K), [&](int64_t, int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       A z = 0, dot = 0;
       for (int64_t k = 0; k < K; ++k) {
@@ -113,7 +113,7 @@ Tensor dispatch(const RoutePlan& plan, const Tensor& x_any) {
   const char* from = static_cast<const char*>(x.const_data_ptr());
   char* to = static_cast<char*>(rows.data_ptr());
   const int64_t* row2slot = plan.row2slot.const_data_ptr<int64_t>();
-  parallel_parts(n_rows, grain(x.size(1)), [&](int64_t, int64_t begin, int64_t end) {
+  parallel_pieces(n_rows, grain(x.size(1)), [&](int64_t, int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
       std::memcpy(to + static_cast<size_t>(row) * row_bytes, from + static_cast<size_t>(row2slot[row] / K) * row_bytes, row_bytes);
   });
@@ -126,7 +126,7 @@ Tensor combine(const RoutePlan& plan, const Tensor& rows_any, const Tensor& extr
   const CombineRows a{.element = element_of(rows), .extra_element = element_of(extra.defined() ? extra : rows), .D = rows.size(1), .K = plan.top_k,
                       .slot2row = plan.slot2row.const_data_ptr<int64_t>(), .rows = rows.const_data_ptr(),
                       .extra = extra.defined() ? extra.const_data_ptr() : nullptr, .out = out.data_ptr()};
-  parallel_parts(plan.n_tokens, grain(a.D * a.K), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(combine_rows)(a, begin, end); });
+  parallel_pieces(plan.n_tokens, grain(a.D * a.K), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(combine_rows)(a, begin, end); });
   return out;
 }
 
@@ -138,7 +138,7 @@ Tensor swiglu(const Tensor& gate_up_any, const Tensor& weights_any, double limit
   Tensor out = at::empty({N, F}, gate_up.options());
   const SwigluRows a{.element = element_of(gate_up), .F = F, .limit = limit, .gate_up = gate_up.const_data_ptr(), .row_weights = pointer(weights),
                      .out = out.data_ptr(), .grad = nullptr, .grad_gate_up = nullptr, .grad_row_weights = nullptr};
-  parallel_parts(N, grain(4 * F), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(swiglu_rows)(a, begin, end); });
+  parallel_pieces(N, grain(4 * F), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(swiglu_rows)(a, begin, end); });
   return out;
 }
 
@@ -149,7 +149,7 @@ SwigluGrad swiglu_backward(const Tensor& grad_any, const Tensor& gate_up_any, co
   const SwigluRows a{.element = element_of(gate_up), .F = F, .limit = limit, .gate_up = gate_up.const_data_ptr(), .row_weights = pointer(weights), .out = nullptr,
                      .grad = grad.const_data_ptr(), .grad_gate_up = result.gate_up.data_ptr(),
                      .grad_row_weights = weights.defined() ? result.row_weights.data_ptr() : nullptr};
-  parallel_parts(N, grain(4 * F), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(swiglu_backward_rows)(a, begin, end); });
+  parallel_pieces(N, grain(4 * F), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(swiglu_backward_rows)(a, begin, end); });
   return result;
 }
 

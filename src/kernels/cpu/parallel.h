@@ -2,6 +2,7 @@
 // Threads of the CPU kernels, and the step from tensors to raw pointers.
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -24,6 +25,29 @@ void parallel_parts(int64_t n, int64_t grain, const Body& body) {
   if (shapes_only()) return;
   const int64_t parts = count_parts(n, grain);
   Team::run(parts, [&](int64_t part) { body(part, n * part / parts, n * (part + 1) / parts); });
+}
+
+/// Calls body(worker, begin, end) for pieces of the parts that `parallel_parts` would make, with worker < count_parts(n, grain): a thread takes the pieces of its
+/// own part, then those that others have not come to, so that a thread whose core is shared delays nobody for long.  Pieces
+/// start at multiples of kPieceUnit from the start of their part.  REQUIRES that no row's result depends on who computes it.
+inline constexpr int64_t kPieceUnit = 64, kPiecesEach = 8;
+template <class Body>
+void parallel_pieces(int64_t n, int64_t grain, const Body& body) {
+  if (shapes_only()) return;
+  const int64_t parts = count_parts(n, grain);
+  if (parts == 1) return body(int64_t{0}, int64_t{0}, n);
+  struct alignas(64) Counter {
+    std::atomic<int64_t> pieces_taken{0};
+  };
+  std::vector<Counter> counters(static_cast<size_t>(parts));
+  const int64_t piece = (n / (parts * kPiecesEach) / kPieceUnit + 1) * kPieceUnit;
+  Team::run(parts, [&](int64_t worker) {
+    for (int64_t i = 0; i < parts; ++i) {
+      const int64_t part = (worker + i) % parts, first = n * part / parts, last = n * (part + 1) / parts;
+      const auto take = [&] { return first + piece * counters[static_cast<size_t>(part)].pieces_taken.fetch_add(1, std::memory_order_relaxed); };
+      for (int64_t begin = take(); begin < last; begin = take()) body(worker, begin, std::min(begin + piece, last));
+    }
+  });
 }
 
 /// Borders of ranges of [0, n) with about equal cost(i), at most one a thread, each worth at least `grain`.

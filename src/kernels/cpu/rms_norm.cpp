@@ -21,7 +21,7 @@ std::pair<Tensor, Tensor> rms_norm(const Tensor& x_any, const Tensor& weight_any
   Tensor y = at::empty(x.sizes(), x.options()), rstd = at::empty(x.sizes().slice(0, x.dim() - 1), x.options().dtype(accumulate_dtype(x.scalar_type())));
   const RmsNormRows rows{.element = element_of(x), .size = x.size(-1), .eps = eps, .x = x.const_data_ptr(), .weight = pointer(weight),
                          .y = y.data_ptr(), .rstd = rstd.data_ptr(), .grad_y = nullptr, .grad_x = nullptr};
-  parallel_parts(rstd.numel(), kGrainElements / rows.size, [&](int64_t, int64_t begin, int64_t end) {
+  parallel_pieces(rstd.numel(), kGrainElements / rows.size, [&](int64_t, int64_t begin, int64_t end) {
     TEMPER_ISA_PICK(rms_norm_rows)(rows, begin, end);
   });
   return {y, rstd};

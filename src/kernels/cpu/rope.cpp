@@ -30,7 +30,7 @@ void rope(const Tensor& x_any, const Rotation& rotation_any, bool inverse, Tenso
   Tensor out = out_any.is_contiguous() ? out_any : at::empty(x.sizes(), x.options());
   RopeRows rows = make_rows(x, rotation, out);
   rows.inverse = inverse;
-  parallel_parts(rotation.cos.size(0), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(rope_rows)(rows, begin, end); });
+  parallel_pieces(rotation.cos.size(0), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(rope_rows)(rows, begin, end); });
   if (!out_any.is_contiguous()) out_any.copy_(out);
 }
 
@@ -41,7 +41,7 @@ std::pair<Tensor, Tensor> norm_rope(const Tensor& x_any, const Rotation& rotatio
   RopeRows rows = make_rows(x, rotation, out);
   rows.eps = eps;
   rows.rstd = rstd.data_ptr();
-  parallel_parts(x.size(0), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(norm_rope_rows)(rows, begin, end); });
+  parallel_pieces(x.size(0), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(norm_rope_rows)(rows, begin, end); });
   return {out, rstd};
 }
 
@@ -52,7 +52,7 @@ Tensor norm_rope_backward(const Tensor& grad_y_any, const Tensor& y_any, const T
   RopeRows rows = make_rows(y, rotation, grad_x);
   rows.rstd = rstd.data_ptr();
   rows.grad_y = grad_y.const_data_ptr();
-  parallel_parts(y.size(0), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(norm_rope_backward_rows)(rows, begin, end); });
+  parallel_pieces(y.size(0), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(norm_rope_backward_rows)(rows, begin, end); });
   return grad_x;
 }
 
@@ -61,7 +61,7 @@ Tensor head_dots(const Tensor& a_any, const Tensor& b_any) {
   Tensor dots = at::empty(a.sizes().slice(0, a.dim() - 1), a.options().dtype(accumulate_dtype(a.scalar_type())));
   RopeRows rows{.element = element_of(a), .n_heads = 1, .dim = a.size(-1), .half = 0, .cos = nullptr, .sin = nullptr, .inverse = false, .eps = 0,
                 .x = a.const_data_ptr(), .out = nullptr, .rstd = dots.data_ptr(), .grad_y = b.const_data_ptr()};
-  parallel_parts(dots.numel(), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(head_dot_rows)(rows, begin, end); });
+  parallel_pieces(dots.numel(), grain(rows), [&](int64_t, int64_t begin, int64_t end) { TEMPER_ISA_PICK(head_dot_rows)(rows, begin, end); });
   return dots;
 }
 
