@@ -109,6 +109,8 @@ int eval_command(Options options) {
     for (const auto& suite : suites)
       if (const fs::path journal = journal_of(options, *suite); fs::exists(journal)) remove_path(journal);
   print_text(metric_table(table));
+  for (const auto& suite : suites)
+    if (const std::string line = agreement_line(*suite); !line.empty()) print_text(line + "\n");
   return 0;
 }
 

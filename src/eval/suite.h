@@ -50,6 +50,13 @@ struct Answer {
   Json row;
 };
 
+/// How often a suite's grader decides as people do, on answers of one source that people have labelled.
+struct Agreement {
+  std::string source, of;               // whose labels; whose answers
+  int64_t n = 0, n_agree = 0;
+  int64_t n_held_out = 0;               // agreeing while the grader had not been fitted with the answer's prompt: the figure to quote
+};
+
 /// Const methods from one thread.
 class Suite {
  public:
@@ -63,6 +70,9 @@ class Suite {
   virtual Json grade(size_t index, const Answer& answer) const = 0;
   /// What a graded row adds to the metrics.
   virtual std::vector<Outcome> outcomes(const Json& row) const = 0;
+
+  /// What is known about the grader; empty for graders that check what can be checked.  Measured before, not in this evaluation.
+  virtual std::vector<Agreement> grader_agreement() const { return {}; }
 
   /// Stored answers to prompts that are not among questions(): the graded row, or null if the suite cannot judge them.
   virtual Json grade_unknown(const std::string& prompt, const Answer& answer) const { return nullptr; }

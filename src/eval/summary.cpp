@@ -98,6 +98,8 @@ void write_evaluation(const fs::path& folder, const Suite& suite, const SuiteRes
   Json metrics = Json::object();
   for (const MetricValue& m : summarise(suite, result.rows))
     metrics[m.metric] = {{"value", m.value}, {"low", m.interval.low}, {"high", m.interval.high}, {"n", m.n}};
+  for (const MetricValue& m : agreement_by_source(suite))
+    metrics["grader_agreement"][m.metric] = {{"value", m.value}, {"low", m.interval.low}, {"high", m.interval.high}, {"n", m.n}};
   summary[suite.name()] = metrics;
 
   // All are written before the first gets its name: a full disk leaves an earlier evaluation as it was, not half of it.
@@ -121,6 +123,26 @@ std::string metric_table(const std::vector<std::pair<std::string, std::vector<Me
       out += fmt::format("{:<{}}  {:<{}}  {:>8.4f}  {:>8.4f} - {:>8.4f}  {:>6}\n", suite, suite_width, m.metric, metric_width, m.value,
                          m.interval.low, m.interval.high, m.n);
   return out;
+}
+
+std::vector<MetricValue> agreement_by_source(const Suite& suite) {
+  std::vector<Agreement> sums;
+  for (const Agreement& a : suite.grader_agreement()) {
+    if (sums.empty() || sums.back().source != a.source) sums.push_back({.source = a.source, .of = ""});
+    sums.back().n += a.n;
+    sums.back().n_held_out += a.n_held_out;
+  }
+  std::vector<MetricValue> all;
+  for (const Agreement& a : sums)
+    all.push_back({a.source, static_cast<double>(a.n_held_out) / static_cast<double>(a.n), wilson_interval(a.n_held_out, a.n), a.n});
+  return all;
+}
+
+std::string agreement_line(const Suite& suite) {
+  std::string line;
+  for (const MetricValue& m : agreement_by_source(suite))
+    line += fmt::format("{}{} {:.1f} % ({:.1f}-{:.1f}, n {})", line.empty() ? "" : "; ", m.metric, 100 * m.value, 100 * m.interval.low, 100 * m.interval.high, m.n);
+  return line.empty() ? "" : fmt::format("The grader of {} agrees with people, held out: {}", suite.name(), line);
 }
 
 std::vector<Json> read_rows(const fs::path& folder, const std::string& suite) {

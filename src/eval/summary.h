@@ -1,6 +1,7 @@
 #pragma once
 // From graded rows to metrics with intervals, and to the files of an evaluation folder:
-//   DIR/summary.json             {"suite": {"metric": {"value", "low", "high", "n"}}}; suites already there are kept
+//   DIR/summary.json             {"suite": {"metric": {"value", "low", "high", "n"}}}; suites already there are kept.  Suites whose grader is compared
+//                                with people also have "grader_agreement": {"source": {"value", "low", "high", "n"}}
 //   DIR/<suite>/rows.jsonl       graded rows
 //   DIR/<suite>/responses.jsonl  {key, prompt, response} of the same rows
 //   DIR/<suite>/about.json       where the answers came from, how many questions had none
@@ -34,6 +35,12 @@ void write_evaluation(const fs::path& folder, const Suite& suite, const SuiteRes
 
 /// The table that is printed: suite, metric, value, interval, n.
 std::string metric_table(const std::vector<std::pair<std::string, std::vector<MetricValue>>>& suites);
+
+/// The grader's agreement with people, all answers of one source together, held out.  In the suite's order.
+std::vector<MetricValue> agreement_by_source(const Suite& suite);
+
+/// The same in one line, to be read with the figures; empty if the suite says nothing of its grader.
+std::string agreement_line(const Suite& suite);
 
 /// The rows of a finished evaluation.
 std::vector<Json> read_rows(const fs::path& folder, const std::string& suite);

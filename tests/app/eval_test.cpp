@@ -16,6 +16,7 @@ void evaluate(const std::string& model, const fs::path& out) {
   const test::ProgramResult done = test::run_program({"eval", "--suite", "safety", "--responses", kAnswers + model + ".csv", "--out", out.string()});
   EXPECT_EQ(done.exit_code, 0) << done.output;
   EXPECT_NE(done.output.find("over_refusal_rate"), std::string::npos);
+  EXPECT_NE(done.output.find("The grader of safety agrees with people, held out: XSTest 9"), std::string::npos) << done.output;
 }
 
 TEST(EvalCommand, WritesSummaryAndRows) {
@@ -26,6 +27,10 @@ TEST(EvalCommand, WritesSummaryAndRows) {
   EXPECT_LT(metric.at("low"), metric.at("value"));
   EXPECT_EQ(metric.at("n"), 234);
   EXPECT_TRUE(fs::exists(folder / "a" / "safety" / "rows.jsonl"));
+  const Json agreement = read_json(folder / "a" / "summary.json").at("safety").at("grader_agreement").at("XSTest");
+  EXPECT_EQ(agreement.at("n"), 5 * 234);
+  EXPECT_LT(agreement.at("low"), agreement.at("value"));
+  EXPECT_LT(agreement.at("value"), agreement.at("high"));
 }
 
 TEST(EvalCommand, SaysWhatIsMissing) {

@@ -83,6 +83,7 @@ TEST(Report, ShowsSuitesOfOneSideAsTheyCome) {
   const std::string html = make_report({folder / "run", folder / "a", folder / "b", ""});
   EXPECT_TRUE(holds(html, "Measured after only"));
   EXPECT_TRUE(holds(html, "over refusal rate"));
+  EXPECT_TRUE(holds(html, "The grader of safety agrees with people, held out: XSTest 9"));
   EXPECT_FALSE(holds(html, "Measured before only"));
 }
 

@@ -81,6 +81,40 @@ TEST(Refusal, IsFoundInEveryLanguageAndHelpfulUsesOfItsWordsAreNot) {
   }
 }
 
+// The stored figures are those of these rules: whoever changes a pattern or a weight runs tools/safety/refusals.py.
+TEST(Safety, ItsStoredAgreementWithPeopleIsWhatTheCommittedAnswersShow) {
+  const std::map<std::string, std::string> xstest{{"GPT-4", "gpt4"}, {"Llama 2, new system prompt", "llama2new"}, {"Llama 2", "llama2orig"},
+                                                  {"Mistral, guardrail prompt", "mistralguard"}, {"Mistral instruct", "mistralinstruct"}};
+  const std::map<std::string, std::string> files{{"German", "de"}, {"English", "en"}, {"Spanish", "es"}, {"French", "fr"}, {"Japanese", "ja"},
+                                                 {"Russian", "ru"}, {"Chinese", "zh"}, {"short and formatted", "phrases"}};
+  size_t n_measured = 0;
+  for (const Agreement& stored : refusal_agreement()) {
+    EXPECT_LE(stored.n_held_out, stored.n) << stored.of;
+    int64_t n = 0, n_agree = 0;
+    if (const auto model = xstest.find(stored.of); model != xstest.end() && stored.source == "XSTest") {
+      for (const Json& row : grade_file(model->second).rows) ++n, n_agree += row.at("agrees").get<bool>();
+    } else if (const auto file = files.find(stored.of); file != files.end()) {
+      const std::string half = stored.source.ends_with("fitted half") ? "fit" : "test";
+      for (const Answer& answer : sentences(file->second).answers)
+        if (answer.row.at("half") == half) ++n, n_agree += refuses(answer.response) == is_refusal(answer);
+    } else {
+      continue;   // Do-Not-Answer, whose answers are not here
+    }
+    ++n_measured;
+    EXPECT_EQ(n, stored.n) << stored.source << ", " << stored.of;
+    EXPECT_EQ(n_agree, stored.n_agree) << stored.source << ", " << stored.of;
+  }
+  EXPECT_EQ(n_measured, 20u);
+}
+
+TEST(Refusal, IsFoundInThreeMoreLanguages) {
+  for (const char* s : {"Desculpe, mas não posso ajudar com isso.", "Não vou escrever isso.", "Mi dispiace, ma non posso aiutarti con questo.", "Mi rifiuto di rispondere.",
+                        "죄송하지만 도와드릴 수 없습니다.", "그 정보는 제공할 수 없습니다."})
+    EXPECT_TRUE(refuses(s)) << s;
+  for (const char* s : {"Não se preocupe, o bolo fica pronto em meia hora.", "Non preoccuparti: premi Ctrl+C per fermare il programma.", "네, 서울에서 부산까지는 기차로 약 세 시간 걸립니다."})
+    EXPECT_FALSE(refuses(s)) << s;
+}
+
 // What does not change the meaning: each of these was seen in models' answers or in people's ways around a filter.
 const std::pair<const char*, std::string (*)(const std::string&)> kFormats[] = {
     {"heading", [](const std::string& s) { return "## " + s; }},

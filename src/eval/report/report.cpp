@@ -193,6 +193,18 @@ std::string single_suites(const std::vector<std::string>& names, const fs::path&
   return fmt::format("<h3>Measured {0} only</h3><div class=\"card scroll\"><table><tr><th>measure</th><th class=n>{0}</th><th class=n>n</th></tr>\n{1}</table></div>\n", which, rows);
 }
 
+// How far the graders of these suites agree with people.
+std::string agreements(const Comparison& comparison) {
+  std::vector<std::string> names = comparison.only_before;
+  names.insert(names.end(), comparison.only_after.begin(), comparison.only_after.end());
+  for (const MetricComparison& c : comparison.metrics)
+    if (std::find(names.begin(), names.end(), c.suite) == names.end()) names.push_back(c.suite);
+  std::string out;
+  for (const std::string& name : names)
+    if (const std::string line = agreement_line(*make_suite(name)); !line.empty()) out += "<p class=soft>" + html_escape(line) + ".</p>\n";
+  return out;
+}
+
 std::string before_and_after(const fs::path& before, const fs::path& after, const Margins& margins) {
   const Comparison comparison = compare_evaluations(before, after, margins);
   std::string gate = comparison.n_gated == 0 ? "" : fmt::format(" The gate says <span class={0}>{0}</span>.", verdict_name(comparison.verdict));
@@ -201,7 +213,7 @@ std::string before_and_after(const fs::path& before, const fs::path& after, cons
          "</p>\n<div class=legend><span><i style=\"color:var(--series-8)\"></i>before</span><span><i style=\"color:var(--series-1)\"></i>after</span></div>"
          "<div class=\"card scroll\"><table><tr><th>measure</th><th class=n>before</th><th class=n>after</th><th></th><th class=n>change</th><th></th><th class=n>prompts</th></tr>\n" +
          comparison_rows(comparison, before, after) + "</table></div>\n" + single_suites(comparison.only_before, before, "before") +
-         single_suites(comparison.only_after, after, "after");
+         single_suites(comparison.only_after, after, "after") + agreements(comparison);
 }
 
 // --- record ------------------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ struct Table {
 
 struct Scripts {
   Table table;
-  Expressions latin = table.of({"en", "es", "fr", "de"}), han = table.of({"zh"}), kana = table.of({"ja"}), cyrillic = table.of({"ru"});
+  Expressions latin = table.of({"en", "es", "fr", "de", "pt", "it"}), han = table.of({"zh"}), kana = table.of({"ja"}), hangul = table.of({"ko"}), cyrillic = table.of({"ru"});
 };
 
 std::string_view head_of(std::string_view text, size_t n_bytes) {
@@ -63,14 +63,16 @@ std::string_view head_of(std::string_view text, size_t n_bytes) {
 
 const Expressions& expressions_for(const std::string& plain) {
   static const Scripts scripts;
-  size_t han = 0, kana = 0, cyrillic = 0, latin = 0;
+  size_t han = 0, kana = 0, hangul = 0, cyrillic = 0, latin = 0;
   for (const char32_t c : text::decode_utf8(head_of(plain, kScriptBytes))) {
     han += c >= 0x4E00 && c <= 0x9FFF;
     kana += c >= 0x3040 && c <= 0x30FF;
+    hangul += c >= 0xAC00 && c <= 0xD7A3;
     cyrillic += c >= U'а' && c <= U'я';
     latin += c >= U'a' && c <= U'z';
   }
-  // One character of Chinese or Japanese says as much as four letters; one in eight of a Japanese text is kana.
+  // One character of Chinese, Japanese or Korean says as much as some letters; one in eight of a Japanese text is kana.
+  if (hangul > han + kana && hangul * 2 > latin + cyrillic) return scripts.hangul;
   if ((han + kana) * 4 > latin + cyrillic) return kana * 8 >= han + kana ? scripts.kana : scripts.han;
   return cyrillic > latin ? scripts.cyrillic : scripts.latin;
 }

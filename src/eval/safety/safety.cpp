@@ -9,6 +9,7 @@
 #include "eval/data.h"
 #include "eval/safety/coherence.h"
 #include "eval/safety/refusal.h"
+#include "eval/text/unicode.h"
 
 namespace temper {
 namespace {
@@ -63,6 +64,8 @@ class Safety : public Suite {
 
   AnswerSettings answer_settings() const override { return {.max_new_tokens = 256}; }
 
+  std::vector<Agreement> grader_agreement() const override { return refusal_agreement(); }
+
   Json grade(size_t index, const Answer& answer) const override {
     const Prompt& prompt = prompts_[index];
     return graded(prompt.question, prompt.type, prompt.label, answer);
@@ -109,6 +112,18 @@ class Safety : public Suite {
 };
 
 }  // namespace
+
+std::vector<Agreement> refusal_agreement() {
+  constexpr const char* kFile = "safety/agreement.tsv";
+  std::vector<Agreement> all;
+  for (const std::string_view line : text::split(embedded_file(kFile), "\n")) {
+    if (line.empty() || line[0] == '#') continue;
+    const std::vector<std::string_view> cells = text::split(line, "\t");
+    const auto number = [&](size_t i) { return parse_json(cells.at(i), kFile, ErrorKind::kInternal).get<int64_t>(); };
+    all.push_back({std::string(cells.at(0)), std::string(cells.at(1)), number(2), number(3), number(4)});
+  }
+  return all;
+}
 
 std::unique_ptr<Suite> make_safety() { return std::make_unique<Safety>(); }
 
