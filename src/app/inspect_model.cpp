@@ -97,22 +97,17 @@ void describe_flops(Inspection& out, const ModelConfig& config) {
   out.json["flops_per_token"] = std::move(list);
 }
 
-DtypeTotals totals_of_config(const ModelConfig& config) {
-  DtypeTotals totals;
-  for (const StoredTensorInfo& tensor : stored_tensors(config)) {
-    DtypeTotal& total = totals[tensor.dtype];
-    ++total.n_tensors;
-    total.n_elements += tensor.numel();
-    total.n_bytes += tensor.n_bytes();
-  }
-  return totals;
-}
-
 void add_stored(DtypeTotals& totals, const StoredTensor& tensor) {
   DtypeTotal& total = totals[std::string(stored_dtype_name(tensor.dtype))];
   ++total.n_tensors;
   total.n_elements += static_cast<int64_t>(tensor.bytes / stored_dtype_bytes(tensor.dtype));
   total.n_bytes += static_cast<int64_t>(tensor.bytes);
+}
+
+DtypeTotals totals_of_config(const ModelConfig& config) {
+  DtypeTotals totals;
+  for (const StoredTensor& tensor : stored_tensors(config)) add_stored(totals, tensor);
+  return totals;
 }
 
 std::string spelling_of(const SafetensorsFolder& files) {

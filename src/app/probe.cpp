@@ -29,7 +29,7 @@ using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 // Every floating tensor of the checkpoint has a gradient; where nothing reaches it, zero.
 void add_gradients(const ModelWeights& weights, NamedTensors& results) {
   for (const Parameter& parameter : weights.parameters()) {
-    if (parameter.row.stored == StoredFormat::kI64) continue;
+    if (parameter.row.holds_ids()) continue;
     const Tensor grad = parameter.grad.defined() ? parameter.grad : parameter.master.new_zeros(parameter.master.sizes());
     results.emplace_back("grad." + parameter.row.name, grad.contiguous());
   }

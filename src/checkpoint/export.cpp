@@ -24,46 +24,31 @@ ModelConfig target_config(const ModelConfig& source, ExportDtype dtype) {
   ModelConfig config = source;
   config.quantized = dtype == ExportDtype::kFp8Fp4;
   config.scales_are_e8m0 = true;
-  if (config.quantized && config.expert_dtype == ExpertDtype::kBf16) config.expert_dtype = ExpertDtype::kFp4;
+  if (config.quantized && config.expert_encoding == Encoding::kPlain) config.expert_encoding = Encoding::kFp4Block32;
   return config;
 }
 
-bool is_block_format(StoredFormat stored) { return stored == StoredFormat::kFp8Block128 || stored == StoredFormat::kFp4Block32; }
-
 // The dtype of a tensor without blocks.
-at::ScalarType plain_dtype(const WeightSource& source, const TensorRow& row, ExportDtype dtype) {
-  if (row.stored == StoredFormat::kI64) return at::kLong;
-  if (dtype == ExportDtype::kExact) return source.exact_dtype(row);
-  if (dtype == ExportDtype::kFloat32) return at::kFloat;
-  return row.stored == StoredFormat::kF32 ? at::kFloat : at::kBFloat16;
+StoredDtype plain_dtype(const WeightSource& source, const TensorRow& row, ExportDtype dtype) {
+  if (row.holds_ids()) return StoredDtype::kI64;
+  if (dtype == ExportDtype::kExact) return stored_dtype_of(source.exact_dtype(row));
+  if (dtype == ExportDtype::kFloat32) return StoredDtype::kF32;
+  return row.dtype;
 }
 
-// The source's rows with the target's storage formats, and the tensors to write.
-struct Plan {
-  std::vector<TensorRow> rows;
-  std::vector<StoredTensor> tensors;
-};
-
-Plan plan_of(const WeightSource& source, const ModelConfig& target, ExportDtype dtype) {
-  Plan plan;
-  std::vector<TensorRow> wanted = tensor_map(target);
+// The source's tensors with the target's dtypes and encodings.
+std::vector<TensorRow> plan_of(const WeightSource& source, const ModelConfig& target, ExportDtype dtype) {
+  std::vector<TensorRow> plan, wanted = tensor_map(target);
   size_t next = 0;
   for (const TensorRow& row : source.rows()) {
     while (wanted.at(next).name != row.name) ++next;   // both are in tensor-map order; the source may lack MTP
-    plan.rows.push_back(std::move(wanted[next]));
-    const TensorRow& to = plan.rows.back();
-    if (!is_block_format(to.stored)) {
-      plan.tensors.push_back({.name = to.name, .dtype = stored_dtype_of(plain_dtype(source, to, dtype)), .shape = to.shape});
-      continue;
-    }
-    const bool fp4 = to.stored == StoredFormat::kFp4Block32;
-    if (fp4 && to.shape[1] % 2 != 0)
+    TensorRow& to = plan.emplace_back(std::move(wanted[next]));
+    if (to.encoding == Encoding::kPlain) to.dtype = plain_dtype(source, to, dtype);
+    if (to.encoding == Encoding::kFp4Block32 && to.shape[1] % 2 != 0)
       throw Error({.kind = ErrorKind::kConfig,
                    .what = fmt::format("{} [{}] has an odd number of columns: FP4 stores two in a byte", to.name, fmt::join(to.shape, ", ")),
                    .where = source.path().string(),
                    .fix = "export with --dtype bf16"});
-    plan.tensors.push_back({.name = to.name, .dtype = fp4 ? StoredDtype::kI8 : StoredDtype::kF8_E4M3, .shape = to.stored_shape()});
-    plan.tensors.push_back({.name = *to.scale_name(), .dtype = StoredDtype::kF8_E8M0, .shape = to.scale_shape()});
   }
   return plan;
 }
@@ -87,14 +72,13 @@ std::string config_text(const WeightSource& source, const ModelConfig& target, E
 
 class Exporter {
  public:
-  Exporter(const WeightSource& source, SafetensorsFolderWriter& writer, ExportReport& report, ExportDtype dtype)
-      : source_(source), writer_(writer), report_(report), dtype_(dtype) {}
+  Exporter(const WeightSource& source, SafetensorsFolderWriter& writer, ExportReport& report) : source_(source), writer_(writer), report_(report) {}
 
   /// The tensor of the row; its scale is kept until write_scale.
   void write(const TensorRow& row) {
     rounded_ = false;
-    if (is_block_format(row.stored)) blocks(row);
-    else plain(row);
+    if (row.encoding == Encoding::kPlain) plain(row);
+    else blocks(row);
     report_.n_rounded += rounded_;
   }
   void write_scale(const std::string& name) {
@@ -104,7 +88,7 @@ class Exporter {
 
  private:
   void plain(const TensorRow& row) {
-    const at::ScalarType to = plain_dtype(source_, row, dtype_);
+    const at::ScalarType to = scalar_type_of(row.dtype);
     source_.for_each_part(row, [&](int64_t, const Tensor& part) {
       const Tensor value = part.to(to);
       if (to != part.scalar_type()) compare(value, part);
@@ -113,7 +97,7 @@ class Exporter {
   }
 
   void blocks(const TensorRow& row) {
-    const bool fp4 = row.stored == StoredFormat::kFp4Block32;
+    const bool fp4 = row.encoding == Encoding::kFp4Block32;
     std::vector<Tensor> scales;
     source_.for_each_part(row, [&](int64_t, const Tensor& part) {
       const Quantized q = fp4 ? quantize_fp4_block(part) : quantize_fp8_block(part);
@@ -140,7 +124,6 @@ class Exporter {
   const WeightSource& source_;
   SafetensorsFolderWriter& writer_;
   ExportReport& report_;
-  ExportDtype dtype_;
   bool rounded_ = false;
   std::unordered_map<std::string, Tensor> scales_;   // of tensors that are written already
 };
@@ -194,9 +177,9 @@ std::vector<std::string> transformers_obstacles(const ModelConfig& config) {
   for (const TensorRow& row : tensor_map(config)) {
     if (row.layer >= config.n_layers) continue;   // it ignores MTP
     const auto name = [&] { return name_of_all_alike(row.name); };
-    if (row.stored == StoredFormat::kFp8Block128 && (!fits(row.shape[0]) || !fits(row.shape[1])))
+    if (row.encoding == Encoding::kFp8Block128 && (!fits(row.shape[0]) || !fits(row.shape[1])))
       add(fmt::format("{} [{}]: FP8 sizes must be at most 128 or multiples of 128", name(), fmt::join(row.shape, ", ")));
-    if (row.stored == StoredFormat::kFp4Block32 && row.shape[1] % 32 != 0)
+    if (row.encoding == Encoding::kFp4Block32 && row.shape[1] % 32 != 0)
       add(fmt::format("{} [{}]: FP4 inputs must be multiples of 32", name(), fmt::join(row.shape, ", ")));
   }
   // It computes the rotary dims as int(head_dim * (rope_head_dim / head_dim)).
@@ -209,18 +192,19 @@ std::vector<std::string> transformers_obstacles(const ModelConfig& config) {
 ExportReport export_model(const WeightSource& source, const fs::path& to, const ExportOptions& options) {
   const WhileDoing work(fmt::format("exporting {} to {}", source.path().string(), to.string()));
   const ModelConfig target = target_config(source.config(), options.dtype);
-  Plan plan = plan_of(source, target, options.dtype);
+  const std::vector<TensorRow> plan = plan_of(source, target, options.dtype);
+  std::vector<StoredTensor> tensors = stored_tensors(plan, StoredDtype::kF8_E8M0);
   ExportReport report;
-  report.n_tensors = static_cast<int64_t>(plan.tensors.size());
+  report.n_tensors = static_cast<int64_t>(tensors.size());
   report.mtp_missing = source.mtp_missing();
   report.transformers_obstacles = transformers_obstacles(target);
 
-  SafetensorsFolderWriter writer(to, std::move(plan.tensors), {.max_shard_bytes = options.max_shard_bytes});
+  SafetensorsFolderWriter writer(to, std::move(tensors), {.max_shard_bytes = options.max_shard_bytes});
   report.data_bytes = writer.data_bytes();
   report.n_files = static_cast<int64_t>(writer.n_files());
-  Exporter exporter(source, writer, report, options.dtype);
+  Exporter exporter(source, writer, report);
   std::unordered_map<std::string, const TensorRow*> rows;
-  for (const TensorRow& row : plan.rows) rows[row.name] = &row;
+  for (const TensorRow& row : plan) rows[row.name] = &row;
   Progress progress(report.n_tensors);
   for (const std::string& name : writer.order()) {
     check_interrupt();

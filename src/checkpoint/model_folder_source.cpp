@@ -59,7 +59,7 @@ ModelFolderSource::ModelFolderSource(const fs::path& folder)
   for (const auto& [name, place] : places_)
     if (!known.contains(name)) unknown.push_back(name);
   for (const auto& [weight, scale] : scales_)
-    if (!places_.contains(weight) || places_.at(weight).format == Format::kPlain) unknown.push_back(scale.stored->name);
+    if (!places_.contains(weight) || places_.at(weight).encoding == Encoding::kPlain) unknown.push_back(scale.stored->name);
   std::sort(unknown.begin(), unknown.end());
   if (!unknown.empty()) {
     const bool drafts = std::any_of(unknown.begin(), unknown.end(), [](const std::string& name) { return name.starts_with("mtp."); });
@@ -103,7 +103,7 @@ void ModelFolderSource::add_fused(const std::string& stored, const std::string& 
   for (int64_t e = 0; e < E; ++e) {
     const auto add = [&](const char* which, int64_t first_row) {
       const std::string name = fmt::format("{}.{}.{}.weight", prefix, e, which);
-      if (!places_.emplace(name, Place{.weight = entry, .scale = {}, .format = Format::kPlain, .expert = e, .first_row = first_row}).second)
+      if (!places_.emplace(name, Place{.weight = entry, .scale = {}, .encoding = Encoding::kPlain, .expert = e, .first_row = first_row}).second)
         broken(fmt::format("{} is there twice, once inside {}", name, stored), entry.where(), "remove one of the two spellings");
     };
     if (gate_up) add("w1", 0), add("w3", F);
@@ -127,7 +127,7 @@ void ModelFolderSource::check(const TensorRow& row) {
   };
   const auto text = [](StoredDtype dtype, const std::vector<int64_t>& shape) { return fmt::format("{} [{}]", stored_dtype_name(dtype), fmt::join(shape, ", ")); };
 
-  if (row.stored == StoredFormat::kI64) {
+  if (row.holds_ids()) {
     if ((stored.dtype != StoredDtype::kI64 && stored.dtype != StoredDtype::kI32) || stored.shape != row.shape) wrong(text(stored.dtype, stored.shape), text(StoredDtype::kI64, row.shape));
     return;
   }
@@ -138,7 +138,7 @@ void ModelFolderSource::check(const TensorRow& row) {
   const bool fp8 = stored.dtype == StoredDtype::kF8_E4M3, fp4 = stored.dtype == StoredDtype::kI8 || stored.dtype == StoredDtype::kU8;
   if ((!fp8 && !fp4) || row.shape.size() != 2 || !row.name.ends_with(".weight"))
     wrong(text(stored.dtype, stored.shape), fmt::format("BF16, F32, or for linear layers F8_E4M3 or packed I8, of logical shape [{}]", fmt::join(row.shape, ", ")));
-  place.format = fp8 ? Format::kFp8 : Format::kFp4;
+  place.encoding = fp8 ? Encoding::kFp8Block128 : Encoding::kFp4Block32;
   if (fp4 && row.shape[1] % 2 != 0) wrong(text(stored.dtype, stored.shape), "an even number of columns for FP4");
   const std::vector<int64_t> codes = fp8 ? row.shape : std::vector<int64_t>{row.shape[0], row.shape[1] / 2};
   if (stored.shape != codes) wrong(text(stored.dtype, stored.shape), text(stored.dtype, codes));
@@ -156,8 +156,8 @@ const ModelFolderSource::Place& ModelFolderSource::place(const TensorRow& row) c
 
 at::ScalarType ModelFolderSource::exact_dtype(const TensorRow& row) const {
   const Place& p = place(row);
-  if (row.stored == StoredFormat::kI64) return at::kLong;
-  if (p.format == Format::kPlain) return scalar_type_of(p.weight.stored->dtype);
+  if (row.holds_ids()) return at::kLong;
+  if (p.encoding == Encoding::kPlain) return scalar_type_of(p.weight.stored->dtype);
   return p.scale->stored->dtype == StoredDtype::kF8_E8M0 ? at::kBFloat16 : at::kFloat;
 }
 
@@ -168,9 +168,9 @@ Tensor ModelFolderSource::read_rows(const TensorRow& row, int64_t begin, int64_t
   const auto row_shape = at::IntArrayRef(whole.shape).slice(p.expert >= 0 ? 2 : 1);
   const int64_t first = (p.expert >= 0 ? p.expert * whole.shape[1] : 0) + p.first_row + begin;
   const Tensor stored = p.weight.file->rows(whole, first, end - begin, row_shape);
-  if (p.format == Format::kPlain) return row.stored == StoredFormat::kI64 ? stored.to(at::kLong) : stored;
+  if (p.encoding == Encoding::kPlain) return row.holds_ids() ? stored.to(at::kLong) : stored;
   const Tensor scales = p.scale->file->tensor(*p.scale->stored);
-  const Dequantized result = p.format == Format::kFp8 ? dequantize_fp8_block(stored, scales.narrow(0, begin / 128, (end + 127) / 128 - begin / 128))
+  const Dequantized result = p.encoding == Encoding::kFp8Block128 ? dequantize_fp8_block(stored, scales.narrow(0, begin / 128, (end + 127) / 128 - begin / 128))
                                                       : dequantize_fp4_block(stored, scales.narrow(0, begin, end - begin));
   if (result.n_bad > 0)
     broken(fmt::format("{} has {} NaN codes or NaN scales", p.weight.stored->name, result.n_bad), p.weight.where(), "the file is damaged: fetch it again");

@@ -16,12 +16,11 @@ class ModelFolderSource : public WeightSource {
   const SafetensorsFolder& files() const { return files_; }
 
  private:
-  enum class Format { kPlain, kFp8, kFp4 };
   /// A released tensor in the files.
   struct Place {
     SafetensorsFolder::Entry weight{};
     std::optional<SafetensorsFolder::Entry> scale;
-    Format format = Format::kPlain;
+    Encoding encoding = Encoding::kPlain;
     int64_t expert = -1, first_row = 0;   // inside a fused tensor
   };
 

@@ -73,7 +73,7 @@ void WeightSource::for_each_part(const TensorRow& row, const std::function<void(
 std::vector<std::string> tensors_that_are_not_finite(const WeightSource& source) {
   std::vector<std::string> names;
   for (const TensorRow& row : source.rows()) {
-    if (row.stored == StoredFormat::kI64) continue;
+    if (row.holds_ids()) continue;
     check_interrupt();
     bool finite = true;
     source.for_each_part(row, [&](int64_t, const Tensor& part) { finite = finite && at::isfinite(part).all().item<bool>(); });

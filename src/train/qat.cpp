@@ -5,14 +5,13 @@
 namespace temper {
 
 Tensor as_stored(const TensorRow& row, const Tensor& master) {
-  switch (row.stored) {
-    case StoredFormat::kFp4Block32: return fake_quant_fp4_block(master);
-    case StoredFormat::kFp8Block128: return fake_quant_fp8_block(master);
-    case StoredFormat::kBf16: return master.to(at::kBFloat16).to(master.scalar_type());
-    case StoredFormat::kF32:
-    case StoredFormat::kI64: return master;
+  switch (row.encoding) {
+    case Encoding::kFp4Block32: return fake_quant_fp4_block(master);
+    case Encoding::kFp8Block128: return fake_quant_fp8_block(master);
+    case Encoding::kPlain:
+    case Encoding::kNvfp4: break;   // models compute with what exports hold
   }
-  return master;
+  return row.dtype == StoredDtype::kBF16 ? master.to(at::kBFloat16).to(master.scalar_type()) : master;
 }
 
 }  // namespace temper

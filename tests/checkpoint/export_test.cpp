@@ -26,7 +26,7 @@ fs::path golden(const std::string& name) { return fs::path(TEMPER_SOURCE_DIR) / 
 ModelConfig official() {
   ModelConfig config = tiny_config();
   config.quantized = true;
-  config.expert_dtype = ExpertDtype::kFp4;
+  config.expert_encoding = Encoding::kFp4Block32;
   return config;
 }
 
@@ -67,11 +67,11 @@ TEST(Export, TheOfficialLayoutHasTheReleasedNamesTypesAndShapes) {
   const auto expected = stored_tensors(config);
   ASSERT_EQ(files.names().size(), expected.size());
   uint64_t bytes = 0;
-  for (const StoredTensorInfo& tensor : expected) {
+  for (const StoredTensor& tensor : expected) {
     const StoredTensor& stored = *files.entry(tensor.name).stored;
-    EXPECT_EQ(stored_dtype_name(stored.dtype), tensor.dtype) << tensor.name;
+    EXPECT_EQ(stored.dtype, tensor.dtype) << tensor.name;
     EXPECT_EQ(stored.shape, tensor.shape) << tensor.name;
-    bytes += static_cast<uint64_t>(tensor.n_bytes());
+    bytes += tensor.bytes;
   }
   EXPECT_EQ(report.data_bytes, bytes);
   for (const std::string& name : files.names()) {   // readers that map the file need it
@@ -119,7 +119,7 @@ TEST(Export, ATrainingCheckpointGivesItsMasters) {
   const ModelConfig config = tiny_config();
   CheckpointContent content{.step = 3, .tensors = {}, .files = {{"config.json", to_json(config).dump()}, {"tokenizer.json", "{}"}}};
   for (const TensorRow& row : tensor_map(config))
-    content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + row.name, row.stored == StoredFormat::kI64 ? at::full(row.shape, 1, at::kLong) : random_tensor(row.shape, row.name)));
+    content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + row.name, row.holds_ids() ? at::full(row.shape, 1, at::kLong) : random_tensor(row.shape, row.name)));
   {
     CheckpointWriter writer({.folder = folder.path()});
     writer.save(content);

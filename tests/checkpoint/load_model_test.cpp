@@ -57,10 +57,10 @@ Tensor stored(const Named& tensors, const std::string& name) {
   return {};
 }
 
-ModelConfig quantized_config(ExpertDtype experts, bool e8m0) {
+ModelConfig quantized_config(Encoding experts, bool e8m0) {
   ModelConfig config = tiny_config();
   config.quantized = true;
-  config.expert_dtype = experts;
+  config.expert_encoding = experts;
   config.scales_are_e8m0 = e8m0;
   return config;
 }
@@ -77,7 +77,7 @@ float fp4_element(const Tensor& codes, const Tensor& scales, int64_t i, int64_t 
 
 TEST(LoadModel, DequantisesTheOfficialLayoutExactly) {
   const TempFolder folder;
-  const ModelConfig config = quantized_config(ExpertDtype::kFp4, true);
+  const ModelConfig config = quantized_config(Encoding::kFp4Block32, true);
   const Named files = random_stored_tensors(config);
   write_model_folder(folder.path(), config, files);
   const LoadedModel model = load_model(folder.path());
@@ -98,7 +98,7 @@ TEST(LoadModel, DequantisesTheOfficialLayoutExactly) {
 
 TEST(LoadModel, ReadsBaseReleasesWithFp8ExpertsAndFloatScales) {
   const TempFolder folder;
-  const ModelConfig config = quantized_config(ExpertDtype::kFp8, false);
+  const ModelConfig config = quantized_config(Encoding::kFp8Block128, false);
   const Named files = random_stored_tensors(config);
   write_model_folder(folder.path(), config, files);
   const LoadedModel model = load_model(folder.path());
@@ -124,7 +124,7 @@ TEST(LoadModel, ReadsTheMastersOfATrainingCheckpoint) {
   const ModelConfig config = tiny_config();
   CheckpointContent content{.step = 3, .tensors = {}, .files = {{"config.json", to_json(config).dump()}}};
   for (const TensorRow& row : tensor_map(config))
-    content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + row.name, row.stored == StoredFormat::kI64 ? at::ones(row.shape, at::kLong) : random_tensor(row.shape, row.name)));
+    content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + row.name, row.holds_ids() ? at::ones(row.shape, at::kLong) : random_tensor(row.shape, row.name)));
   CheckpointWriter writer({.folder = folder / "run/checkpoints"});
   writer.save(content);
   writer.wait();
@@ -137,7 +137,7 @@ TEST(LoadModel, ReadsTheMastersOfATrainingCheckpoint) {
 // Each change to a good folder, the error it gives.
 class LoadModelFaults : public ::testing::Test {
  protected:
-  LoadModelFaults() : config_(quantized_config(ExpertDtype::kFp4, true)), files_(random_stored_tensors(config_)) {}
+  LoadModelFaults() : config_(quantized_config(Encoding::kFp4Block32, true)), files_(random_stored_tensors(config_)) {}
   void rename(const std::string& from, const std::string& to) {
     for (auto& [name, value] : files_)
       if (name == from) name = to;

@@ -26,14 +26,13 @@ ModelConfig large_config() {
   config.moe_intermediate_size = 1024;
   config.n_routed_experts = 96;
   config.quantized = true;
-  config.expert_dtype = ExpertDtype::kFp4;
+  config.expert_encoding = Encoding::kFp4Block32;
   return config;
 }
 
 // Shards of constant values; constant, so that making them takes no time.
 int64_t write_large_model(const fs::path& folder, const ModelConfig& config) {
-  std::vector<StoredTensor> declared;
-  for (const StoredTensorInfo& info : stored_tensors(config)) declared.push_back({.name = info.name, .dtype = *parse_stored_dtype(info.dtype), .shape = info.shape});
+  const std::vector<StoredTensor> declared = stored_tensors(config);
   std::unordered_map<std::string, StoredTensor> by_name;
   for (const StoredTensor& tensor : declared) by_name[tensor.name] = tensor;
   SafetensorsFolderWriter writer(folder, declared, {.max_shard_bytes = uint64_t{500'000'000}});

@@ -38,7 +38,7 @@ ModelConfig small_config() {
 void fill(ModelWeights& weights) {
   const ModelConfig& c = weights.config();
   for (const Parameter& p : weights.parameters()) {
-    if (p.row.stored == StoredFormat::kI64) {
+    if (p.row.holds_ids()) {
       for (int64_t token = 0; token < p.row.shape[0]; ++token)
         for (int64_t k = 0; k < c.top_k; ++k) p.master[token][k] = (token * 3 + k) % c.n_routed_experts;
       continue;

@@ -19,10 +19,10 @@ struct Totals {
 };
 Totals totals(const ModelConfig& config) {
   Totals sum;
-  for (const StoredTensorInfo& tensor : stored_tensors(config)) {
+  for (const StoredTensor& tensor : stored_tensors(config)) {
     ++sum.n_tensors;
-    sum.n_elements += tensor.numel();
-    sum.n_bytes += tensor.n_bytes();
+    sum.n_elements += static_cast<int64_t>(*element_count(tensor.shape));
+    sum.n_bytes += static_cast<int64_t>(tensor.bytes);
   }
   return sum;
 }
@@ -30,7 +30,7 @@ Totals totals(const ModelConfig& config) {
 int64_t parameters(const ModelConfig& config, bool mtp) {
   int64_t n = 0;
   for (const TensorRow& row : tensor_map(config))
-    if (row.stored != StoredFormat::kI64 && (mtp || row.layer < config.n_layers)) n += row.numel();
+    if (!row.holds_ids() && (mtp || row.layer < config.n_layers)) n += row.numel();
   return n;
 }
 
@@ -57,7 +57,7 @@ TEST(TensorMap, GivesTheReleasedTotalsOfPro) {
 
 TEST(TensorMap, NamesAreUnique) {
   std::set<std::string> names;
-  for (const StoredTensorInfo& tensor : stored_tensors(released("v4_100m.json"))) EXPECT_TRUE(names.insert(tensor.name).second) << tensor.name;
+  for (const StoredTensor& tensor : stored_tensors(released("v4_100m.json"))) EXPECT_TRUE(names.insert(tensor.name).second) << tensor.name;
 }
 
 TEST(ModelConfig, ReadsBackWhatItWrites) {

@@ -18,7 +18,7 @@ struct ModelFolder {
     write_tiny_run(folder.path());
     ModelConfig config = tiny_run_config();
     config.quantized = false;
-    config.expert_dtype = ExpertDtype::kBf16;
+    config.expert_encoding = Encoding::kPlain;
     ModelWeights weights(config, {});
     initialise(weights, {.seed = 3, .std = 0.2});
     std::vector<std::pair<std::string, Tensor>> tensors;

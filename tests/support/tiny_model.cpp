@@ -27,7 +27,7 @@ ModelConfig tiny_config() {
 
 std::vector<std::pair<std::string, Tensor>> random_stored_tensors(const ModelConfig& config) {
   std::vector<std::pair<std::string, Tensor>> tensors;
-  for (const StoredTensorInfo& info : stored_tensors(config)) {
+  for (const StoredTensor& info : stored_tensors(config)) {
     const RandomStream random(11, info.name);
     const auto fill = [&](Tensor bytes, int low, int high, bool no_nan) {
       uint8_t* data = bytes.data_ptr<uint8_t>();
@@ -38,11 +38,11 @@ std::vector<std::pair<std::string, Tensor>> random_stored_tensors(const ModelCon
       return bytes;
     };
     Tensor value;
-    if (info.dtype == "F8_E4M3") value = fill(at::empty(info.shape, at::kByte), 0, 255, true).view(at::ScalarType::Float8_e4m3fn);
-    else if (info.dtype == "F8_E8M0") value = fill(at::empty(info.shape, at::kByte), 110, 122, false).view(at::ScalarType::Float8_e8m0fnu);
-    else if (info.dtype == "I8") value = fill(at::empty(info.shape, at::kByte), 0, 255, false).view(at::kChar);
-    else if (info.dtype == "BF16") value = random_tensor(info.shape, info.name, at::kBFloat16, 0.1);
-    else if (info.dtype == "F32") value = random_tensor(info.shape, info.name, at::kFloat, 0.1);
+    if (info.dtype == StoredDtype::kF8_E4M3) value = fill(at::empty(info.shape, at::kByte), 0, 255, true).view(at::ScalarType::Float8_e4m3fn);
+    else if (info.dtype == StoredDtype::kF8_E8M0) value = fill(at::empty(info.shape, at::kByte), 110, 122, false).view(at::ScalarType::Float8_e8m0fnu);
+    else if (info.dtype == StoredDtype::kI8) value = fill(at::empty(info.shape, at::kByte), 0, 255, false).view(at::kChar);
+    else if (info.dtype == StoredDtype::kBF16) value = random_tensor(info.shape, info.name, at::kBFloat16, 0.1);
+    else if (info.dtype == StoredDtype::kF32) value = random_tensor(info.shape, info.name, at::kFloat, 0.1);
     else {
       value = at::empty(info.shape, at::kLong);
       for (int64_t i = 0; i < value.numel(); ++i)   // distinct ids in each row

@@ -9,7 +9,7 @@ namespace temper::test {
 /// Ratios 0, 4, 128 and one MTP layer; ragged FP8 blocks (hidden 160) and several FP4 blocks in a row.
 ModelConfig tiny_config();
 
-/// The official files of this config's storage (config.quantized, expert_dtype, scales_are_e8m0), codes and scales at random
+/// The official files of this config's storage (config.quantized, expert_encoding, scales_are_e8m0), codes and scales at random
 /// as a release could have them.  Deterministic.
 std::vector<std::pair<std::string, Tensor>> random_stored_tensors(const ModelConfig& config);
 

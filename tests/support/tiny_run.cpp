@@ -38,7 +38,7 @@ ModelConfig tiny_run_config() {
   c.index_head_dim = 32;
   c.hc_sinkhorn_iters = 5;
   c.quantized = true;
-  c.expert_dtype = ExpertDtype::kFp4;
+  c.expert_encoding = Encoding::kFp4Block32;
   return c;
 }
 

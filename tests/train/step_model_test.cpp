@@ -119,16 +119,16 @@ TEST(StepModel, QuantisationAwareComputesWithWhatTheOfficialLayoutHolds) {
   model.refresh();
   int64_t n_changed = 0;
   for (const Parameter& p : f.weights.parameters()) {
-    if (p.row.stored == StoredFormat::kF32 || p.row.stored == StoredFormat::kI64) {
+    if (p.row.dtype == StoredDtype::kF32 || p.row.holds_ids()) {
       EXPECT_TRUE(at::equal(p.compute, p.master)) << p.row.name;
       continue;
     }
     // Through the bytes of the files, as an export and an import go.
     Tensor stored = p.master.to(at::kBFloat16).to(at::kFloat);
-    if (p.row.stored == StoredFormat::kFp4Block32) {
+    if (p.row.encoding == Encoding::kFp4Block32) {
       const Quantized q = quantize_fp4_block(p.master);
       stored = dequantize_fp4_block(q.codes, q.scales).value;
-    } else if (p.row.stored == StoredFormat::kFp8Block128) {
+    } else if (p.row.encoding == Encoding::kFp8Block128) {
       const Quantized q = quantize_fp8_block(p.master);
       stored = dequantize_fp8_block(q.codes, q.scales).value;
     }

@@ -163,9 +163,9 @@ void read_storage(const ConfigReader& in, ModelConfig& config) {
     config.scales_are_e8m0 = in.text({"scale_fmt"}, "float32") == "ue8m0";
   }
   const std::string experts = in.text({"expert_dtype"}, "fp4");   // an early release lacks the key; its experts are FP4
-  if (experts == "fp4") config.expert_dtype = ExpertDtype::kFp4;
-  else if (experts == "fp8") config.expert_dtype = ExpertDtype::kFp8;
-  else if (experts == "bf16" || experts == "bfloat16") config.expert_dtype = ExpertDtype::kBf16;
+  if (experts == "fp4") config.expert_encoding = Encoding::kFp4Block32;
+  else if (experts == "fp8") config.expert_encoding = Encoding::kFp8Block128;
+  else if (experts == "bf16" || experts == "bfloat16") config.expert_encoding = Encoding::kPlain;
   else fail(fmt::format("expert_dtype \"{}\"", experts), in.where(), "use fp4, fp8 or bf16");
 }
 
@@ -304,7 +304,7 @@ Json to_json(const ModelConfig& c) {
   Json json = {{"architectures", {"DeepseekV4ForCausalLM"}}, {"attention_bias", false}, {"attention_dropout", 0.0},
                {"bos_token_id", c.bos_id}, {"eos_token_id", c.eos_id}};
   if (c.quantized)
-    json["expert_dtype"] = c.expert_dtype == ExpertDtype::kFp4 ? "fp4" : c.expert_dtype == ExpertDtype::kFp8 ? "fp8" : "bf16";
+    json["expert_dtype"] = c.expert_encoding == Encoding::kFp4Block32 ? "fp4" : c.expert_encoding == Encoding::kFp8Block128 ? "fp8" : "bf16";
   json.update(Json{
       {"hc_eps", c.hc_eps}, {"hc_mult", c.hc_mult}, {"hc_sinkhorn_iters", c.hc_sinkhorn_iters}, {"head_dim", c.head_dim},
       {"hidden_act", "silu"}, {"hidden_size", c.hidden_size}, {"index_head_dim", c.index_head_dim},

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/stored_tensor.h"
 
 namespace temper {
 
@@ -16,9 +17,6 @@ struct YarnConfig {
   double beta_fast = 32.0, beta_slow = 1.0;
   bool enabled() const { return factor > 0.0; }
 };
-
-/// How routed experts lie in the official files.
-enum class ExpertDtype { kFp4, kFp8, kBf16 };
 
 /// Names as in docs/naming.md; defaults are those of the Flash release.
 struct ModelConfig {
@@ -60,9 +58,9 @@ struct ModelConfig {
   int64_t bos_id = 0, eos_id = 1;
   double initializer_range = 0.02;
 
-  bool quantized = false;                  // weights lie as FP8 (and FP4) with scales
+  bool quantized = false;                  // linear layers are stored as FP8 with scales
   bool scales_are_e8m0 = true;             // else F32 (base releases)
-  ExpertDtype expert_dtype = ExpertDtype::kBf16;
+  Encoding expert_encoding = Encoding::kPlain;   // of routed experts, if quantized
 
   int64_t compress_ratio(int64_t layer) const { return compress_ratios.at(static_cast<size_t>(layer)); }
   bool is_hash_layer(int64_t layer) const { return layer < n_hash_layers; }

@@ -8,7 +8,7 @@ ParameterTable parameter_table(const ModelConfig& config) {
   ParameterTable table;
   int64_t routed_main = 0, routed_mtp = 0, embedding = 0;
   for (const TensorRow& row : tensor_map(config)) {
-    if (row.stored == StoredFormat::kI64) continue;
+    if (row.holds_ids()) continue;
     const int64_t n = row.numel();
     const bool mtp = row.layer >= config.n_layers;
     if (row.parameter == ParameterClass::kRoutedExpert) (mtp ? routed_mtp : routed_main) += n;

@@ -12,41 +12,41 @@ int64_t product(const std::vector<int64_t>& shape) {
 }
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-StoredFormat expert_format(const ModelConfig& config) {
-  if (!config.quantized || config.expert_dtype == ExpertDtype::kBf16) return StoredFormat::kBf16;
-  return config.expert_dtype == ExpertDtype::kFp4 ? StoredFormat::kFp4Block32 : StoredFormat::kFp8Block128;
-}
-
 // Collects the rows of one model.
 class MapBuilder {
  public:
   explicit MapBuilder(const ModelConfig& config)
-      : c_(config), dense_(config.quantized ? StoredFormat::kFp8Block128 : StoredFormat::kBf16), expert_(expert_format(config)) {}
+      : c_(config),
+        dense_(config.quantized ? Encoding::kFp8Block128 : Encoding::kPlain),
+        expert_(config.quantized ? config.expert_encoding : Encoding::kPlain) {}
 
   std::vector<TensorRow> build() {
     const int64_t V = c_.vocab_size, D = c_.hidden_size;
-    add("embed.weight", {V, D}, StoredFormat::kBf16, OptimizerClass::kEmbedding, ParameterClass::kEmbedding);
+    add("embed.weight", {V, D}, StoredDtype::kBF16, OptimizerClass::kEmbedding, ParameterClass::kEmbedding);
     for (int64_t n = 0; n < c_.n_layers; ++n) block(fmt::format("layers.{}.", n), n);
     hc_head("");
     norm("norm.weight", D, ParameterClass::kFinal);
-    add("head.weight", {V, D}, StoredFormat::kBf16, OptimizerClass::kEmbedding, ParameterClass::kHead);
+    add("head.weight", {V, D}, StoredDtype::kBF16, OptimizerClass::kEmbedding, ParameterClass::kHead);
     for (int64_t i = 0; i < c_.n_mtp_layers; ++i) mtp(i);
     return std::move(rows_);
   }
 
  private:
-  TensorRow& add(const std::string& name, std::vector<int64_t> shape, StoredFormat stored, OptimizerClass optimizer, ParameterClass parameter) {
-    rows_.push_back({.name = name, .shape = std::move(shape), .stored = stored, .optimizer = optimizer, .parameter = parameter, .layer = layer_, .row_groups = {}});
+  TensorRow& add(const std::string& name, std::vector<int64_t> shape, StoredDtype dtype, OptimizerClass optimizer, ParameterClass parameter) {
+    rows_.push_back({.name = name, .shape = std::move(shape), .dtype = dtype, .optimizer = optimizer, .parameter = parameter, .layer = layer_, .row_groups = {}});
     return rows_.back();
   }
-  TensorRow& matrix(const std::string& name, int64_t n_rows, int64_t n_columns, StoredFormat stored, ParameterClass parameter) {
-    return add(name + ".weight", {n_rows, n_columns}, stored, OptimizerClass::kMatrix, parameter);
+  TensorRow& matrix(const std::string& name, int64_t n_rows, int64_t n_columns, Encoding encoding, ParameterClass parameter) {
+    const StoredDtype dtype = encoding == Encoding::kPlain ? StoredDtype::kBF16 : code_dtype(encoding);
+    TensorRow& row = add(name + ".weight", {n_rows, n_columns}, dtype, OptimizerClass::kMatrix, parameter);
+    row.encoding = encoding;
+    return row;
   }
   void norm(const std::string& name, int64_t size, ParameterClass parameter) {
-    add(name, {size}, StoredFormat::kBf16, OptimizerClass::kVector, parameter);
+    add(name, {size}, StoredDtype::kBF16, OptimizerClass::kVector, parameter);
   }
   void f32(const std::string& name, std::vector<int64_t> shape, OptimizerClass optimizer, ParameterClass parameter) {
-    add(name, std::move(shape), StoredFormat::kF32, optimizer, parameter);
+    add(name, std::move(shape), StoredDtype::kF32, optimizer, parameter);
   }
 
   void block(const std::string& prefix, int64_t n) {
@@ -63,7 +63,7 @@ class MapBuilder {
   void hyper_connection(const std::string& prefix) {
     const int64_t M = c_.hc_mult, n_rows = (2 + M) * M;
     // The pre, post and residual maps are three matrices that share one input.
-    add(prefix + "_fn", {n_rows, M * c_.hidden_size}, StoredFormat::kF32, OptimizerClass::kMatrix, ParameterClass::kHyperConnection).row_groups = {M, M, M * M};
+    add(prefix + "_fn", {n_rows, M * c_.hidden_size}, StoredDtype::kF32, OptimizerClass::kMatrix, ParameterClass::kHyperConnection).row_groups = {M, M, M * M};
     f32(prefix + "_base", {n_rows}, OptimizerClass::kVector, ParameterClass::kHyperConnection);
     f32(prefix + "_scale", {3}, OptimizerClass::kVector, ParameterClass::kHyperConnection);
   }
@@ -78,8 +78,8 @@ class MapBuilder {
     const int64_t n_channels = (ratio == 4 ? 2 : 1) * head_dim;   // ratio 4 pools two overlapping blocks
     // ape is a table of position biases, not a map: AdamW, as for other biases.
     f32(prefix + "ape", {ratio, n_channels}, OptimizerClass::kVector, parameter);
-    matrix(prefix + "wkv", n_channels, c_.hidden_size, StoredFormat::kBf16, parameter);
-    matrix(prefix + "wgate", n_channels, c_.hidden_size, StoredFormat::kBf16, parameter);
+    matrix(prefix + "wkv", n_channels, c_.hidden_size, Encoding::kPlain, parameter);
+    matrix(prefix + "wgate", n_channels, c_.hidden_size, Encoding::kPlain, parameter);
     norm(prefix + "norm.weight", head_dim, parameter);
   }
 
@@ -94,7 +94,7 @@ class MapBuilder {
     if (ratio > 0) compressor(prefix + "compressor.", ratio, c_.head_dim, ParameterClass::kCompressor);
     if (ratio == 4) {
       matrix(prefix + "indexer.wq_b", c_.index_n_heads * c_.index_head_dim, c_.q_lora_rank, dense_, ParameterClass::kIndexer);
-      matrix(prefix + "indexer.weights_proj", c_.index_n_heads, D, StoredFormat::kBf16, ParameterClass::kIndexer);
+      matrix(prefix + "indexer.weights_proj", c_.index_n_heads, D, Encoding::kPlain, ParameterClass::kIndexer);
       compressor(prefix + "indexer.compressor.", ratio, c_.index_head_dim, ParameterClass::kIndexer);
     }
     // wo_a holds one matrix for each group of heads.
@@ -103,17 +103,17 @@ class MapBuilder {
     matrix(prefix + "wo_b", D, c_.o_groups * c_.o_lora_rank, dense_, ParameterClass::kAttention);
   }
 
-  void expert(const std::string& prefix, StoredFormat stored, ParameterClass parameter, int64_t index) {
+  void expert(const std::string& prefix, Encoding encoding, ParameterClass parameter, int64_t index) {
     const int64_t D = c_.hidden_size, F = c_.moe_intermediate_size;
-    matrix(prefix + "w1", F, D, stored, parameter).expert = index;
-    matrix(prefix + "w2", D, F, stored, parameter).expert = index;
-    matrix(prefix + "w3", F, D, stored, parameter).expert = index;
+    matrix(prefix + "w1", F, D, encoding, parameter).expert = index;
+    matrix(prefix + "w2", D, F, encoding, parameter).expert = index;
+    matrix(prefix + "w3", F, D, encoding, parameter).expert = index;
   }
 
   void moe(const std::string& prefix, int64_t n) {
     const int64_t E = c_.n_routed_experts;
-    matrix(prefix + "gate", E, c_.hidden_size, StoredFormat::kBf16, ParameterClass::kRouter);
-    if (c_.is_hash_layer(n)) add(prefix + "gate.tid2eid", {c_.vocab_size, c_.top_k}, StoredFormat::kI64, OptimizerClass::kConstant, ParameterClass::kRouter);
+    matrix(prefix + "gate", E, c_.hidden_size, Encoding::kPlain, ParameterClass::kRouter);
+    if (c_.is_hash_layer(n)) add(prefix + "gate.tid2eid", {c_.vocab_size, c_.top_k}, StoredDtype::kI64, OptimizerClass::kConstant, ParameterClass::kRouter);
     else f32(prefix + "gate.bias", {E}, OptimizerClass::kRouterBias, ParameterClass::kRouter);
     for (int64_t e = 0; e < E; ++e) expert(fmt::format("{}experts.{}.", prefix, e), expert_, ParameterClass::kRoutedExpert, e);
     expert(prefix + "shared_experts.", dense_, ParameterClass::kSharedExpert, -1);
@@ -134,21 +134,10 @@ class MapBuilder {
   }
 
   const ModelConfig& c_;
-  const StoredFormat dense_, expert_;
+  const Encoding dense_, expert_;
   int64_t layer_ = -1;
   std::vector<TensorRow> rows_;
 };
-
-const char* safetensors_dtype(StoredFormat stored) {
-  switch (stored) {
-    case StoredFormat::kBf16: return "BF16";
-    case StoredFormat::kF32: return "F32";
-    case StoredFormat::kI64: return "I64";
-    case StoredFormat::kFp8Block128: return "F8_E4M3";
-    case StoredFormat::kFp4Block32: return "I8";
-  }
-  return "";
-}
 
 }  // namespace
 
@@ -173,35 +162,38 @@ const char* parameter_class_name(ParameterClass c) {
 int64_t TensorRow::numel() const { return product(shape); }
 
 std::optional<std::string> TensorRow::scale_name() const {
-  if (stored != StoredFormat::kFp8Block128 && stored != StoredFormat::kFp4Block32) return std::nullopt;
+  if (encoding == Encoding::kPlain) return std::nullopt;
   return name.substr(0, name.size() - std::string_view(".weight").size()) + ".scale";
 }
 
 std::vector<int64_t> TensorRow::scale_shape() const {
-  if (stored == StoredFormat::kFp8Block128) return {ceil_div(shape[0], 128), ceil_div(shape[1], 128)};
-  if (stored == StoredFormat::kFp4Block32) return {shape[0], ceil_div(shape[1], 32)};
+  if (encoding == Encoding::kFp8Block128) return {ceil_div(shape[0], 128), ceil_div(shape[1], 128)};
+  if (encoding == Encoding::kFp4Block32) return {shape[0], ceil_div(shape[1], 32)};
   return {};
 }
 
 std::vector<int64_t> TensorRow::stored_shape() const {
-  if (stored == StoredFormat::kFp4Block32) return {shape[0], ceil_div(shape[1], 2)};
+  if (encoding == Encoding::kFp4Block32) return {shape[0], ceil_div(shape[1], 2)};
   return shape;
 }
 
 std::vector<TensorRow> tensor_map(const ModelConfig& config) { return MapBuilder(config).build(); }
 
-int64_t StoredTensorInfo::numel() const { return product(shape); }
-int64_t StoredTensorInfo::n_bytes() const {
-  return numel() * (dtype == "I64" ? 8 : dtype == "F32" ? 4 : dtype == "BF16" ? 2 : 1);
-}
-
-std::vector<StoredTensorInfo> stored_tensors(const ModelConfig& config) {
-  std::vector<StoredTensorInfo> list;
-  for (const TensorRow& row : tensor_map(config)) {
-    list.push_back({row.name, safetensors_dtype(row.stored), row.stored_shape()});
-    if (const auto scale = row.scale_name()) list.push_back({*scale, config.scales_are_e8m0 ? "F8_E8M0" : "F32", row.scale_shape()});
+std::vector<StoredTensor> stored_tensors(const std::vector<TensorRow>& rows, StoredDtype scale_dtype) {
+  std::vector<StoredTensor> list;
+  const auto add = [&](const std::string& name, StoredDtype dtype, std::vector<int64_t> shape) {
+    list.push_back({.name = name, .dtype = dtype, .shape = std::move(shape)});
+    list.back().bytes = static_cast<uint64_t>(product(list.back().shape)) * stored_dtype_bytes(dtype);
+  };
+  for (const TensorRow& row : rows) {
+    add(row.name, row.dtype, row.stored_shape());
+    if (const auto scale = row.scale_name()) add(*scale, scale_dtype, row.scale_shape());
   }
   return list;
+}
+
+std::vector<StoredTensor> stored_tensors(const ModelConfig& config) {
+  return stored_tensors(tensor_map(config), config.scales_are_e8m0 ? StoredDtype::kF8_E8M0 : StoredDtype::kF32);
 }
 
 }  // namespace temper

@@ -10,9 +10,6 @@
 
 namespace temper {
 
-/// How a tensor lies in the official files.
-enum class StoredFormat { kBf16, kF32, kI64, kFp8Block128, kFp4Block32 };
-
 /// What updates it (report 2.4): AdamW for kEmbedding and kVector, Muon for kMatrix, the sign rule for kRouterBias.
 enum class OptimizerClass { kEmbedding, kVector, kMatrix, kRouterBias, kConstant };
 
@@ -25,7 +22,8 @@ const char* parameter_class_name(ParameterClass c);
 struct TensorRow {
   std::string name;                  // released name, "layers.3.attn.wq_a.weight"
   std::vector<int64_t> shape;        // logical, unpacked
-  StoredFormat stored;
+  StoredDtype dtype;                 // of its elements or codes in the files
+  Encoding encoding = Encoding::kPlain;
   OptimizerClass optimizer;
   ParameterClass parameter;
   int64_t layer = -1;                // n_layers + i for MTP layer i; -1 = of no layer
@@ -33,8 +31,9 @@ struct TensorRow {
   std::vector<int64_t> row_groups;   // rows of each independent matrix inside (Muon takes them apart); empty = one
 
   int64_t numel() const;
+  bool holds_ids() const { return dtype == StoredDtype::kI64; }   // tid2eid, a constant table
   bool trainable() const { return optimizer != OptimizerClass::kConstant && optimizer != OptimizerClass::kRouterBias; }
-  /// "layers.3.attn.wq_a.scale" for block formats, else nothing.
+  /// "layers.3.attn.wq_a.scale" for block encodings, else nothing.
   std::optional<std::string> scale_name() const;
   std::vector<int64_t> scale_shape() const;
   /// Shape in the file: FP4 packs two columns into a byte.
@@ -44,14 +43,9 @@ struct TensorRow {
 /// All tensors of a model, in the order of the forward pass, MTP last.
 std::vector<TensorRow> tensor_map(const ModelConfig& config);
 
-/// A tensor as files hold it, with safetensors' dtype names: "BF16", "F32", "I64", "F8_E4M3", "F8_E8M0", "I8".
-struct StoredTensorInfo {
-  std::string name, dtype;
-  std::vector<int64_t> shape;
-  int64_t numel() const;
-  int64_t n_bytes() const;
-};
-/// Weights and scales of the official layout.
-std::vector<StoredTensorInfo> stored_tensors(const ModelConfig& config);
+/// Weights and scales as files hold them, in the rows' order; offsets are not set.
+std::vector<StoredTensor> stored_tensors(const std::vector<TensorRow>& rows, StoredDtype scale_dtype);
+/// Those of the official layout of a config.
+std::vector<StoredTensor> stored_tensors(const ModelConfig& config);
 
 }  // namespace temper

@@ -37,7 +37,7 @@ ModelWeights::ModelWeights(const ModelConfig& config, const WeightsOptions& opti
 
 // Norms, mHC, sinks, position biases and the router are computed in fp32 (docs/numerics.md); the rest in the compute dtype.
 at::ScalarType ModelWeights::compute_dtype_of(const TensorRow& row) const {
-  if (row.stored == StoredFormat::kI64) return at::kLong;
+  if (row.holds_ids()) return at::kLong;
   if (options_.compute_dtype == at::kDouble) return at::kDouble;
   const bool full = row.optimizer == OptimizerClass::kVector || row.optimizer == OptimizerClass::kRouterBias ||
                     row.parameter == ParameterClass::kHyperConnection || row.parameter == ParameterClass::kRouter ||
@@ -46,7 +46,7 @@ at::ScalarType ModelWeights::compute_dtype_of(const TensorRow& row) const {
 }
 
 void ModelWeights::add_storage(const std::string& name, const Shape& shape, const TensorRow& row) {
-  const bool constant = row.stored == StoredFormat::kI64;
+  const bool constant = row.holds_ids();
   const at::ScalarType compute = compute_dtype_of(row);
   const at::ScalarType master = constant ? at::kLong : options_.compute_dtype == at::kDouble ? at::kDouble : at::kFloat;
   Storage storage{.name = name, .master = at::zeros(shape, at::TensorOptions(master).device(options_.device)), .weight = {}, .trainable = row.trainable()};
