@@ -28,7 +28,8 @@ void print_report(const ExportReport& report, const Options& options) {
   if (report.n_lossy_repacks > 0)
     print("FP4: {} blocks of 128x128 have scales more than 2^14 apart: servers that repack FP4 into FP8 lose their smallest values\n", report.n_lossy_repacks);
   if (report.mtp_missing) print("MTP: {} has no MTP tensors, so neither has {}\n", options.from, options.to);
-  print("copied: {}\n", report.copied_files.empty() ? "nothing beside the weights" : fmt::format("{}", fmt::join(report.copied_files, ", ")));
+  print("written: weights, {}\n", fmt::format("{}", fmt::join(report.written_files, ", ")));
+  print("not carried: {}\n", report.not_carried.empty() ? "nothing was left out" : fmt::format("{}", fmt::join(report.not_carried, ", ")));
   if (report.transformers_obstacles.empty()) return;
   print("transformers would not read it right (temper does):\n");
   for (const std::string& obstacle : report.transformers_obstacles) print("  {}\n", obstacle);

@@ -7,21 +7,20 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <unordered_map>
 
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "kernels/quant.h"
+#include "model/deepseek_v4/released_json.h"
 
 namespace temper {
 namespace {
 
-constexpr const char* kCompanions[] = {"tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json",
-                                       "added_tokens.json", "generation_config.json", "chat_template.jinja"};
-
-ModelConfig target_config(const ModelConfig& source, ExportDtype dtype) {
-  ModelConfig config = source;
+ModelConfig target_config(const WeightSource& source, ExportDtype dtype) {
+  ModelConfig config = source.mtp_missing() ? without_mtp(source.config()) : source.config();
   config.quantized = dtype == ExportDtype::kFp8Fp4;
   config.scales_are_e8m0 = true;
   if (config.quantized && config.expert_encoding == Encoding::kPlain) config.expert_encoding = Encoding::kFp4Block32;
@@ -38,11 +37,8 @@ StoredDtype plain_dtype(const WeightSource& source, const TensorRow& row, Export
 
 // The source's tensors with the target's dtypes and encodings.
 std::vector<TensorRow> plan_of(const WeightSource& source, const ModelConfig& target, ExportDtype dtype) {
-  std::vector<TensorRow> plan, wanted = tensor_map(target);
-  size_t next = 0;
-  for (const TensorRow& row : source.rows()) {
-    while (wanted.at(next).name != row.name) ++next;   // both are in tensor-map order; the source may lack MTP
-    TensorRow& to = plan.emplace_back(std::move(wanted[next]));
+  std::vector<TensorRow> plan = tensor_map(target);
+  for (TensorRow& to : plan) {
     if (to.encoding == Encoding::kPlain) to.dtype = plain_dtype(source, to, dtype);
     if (to.encoding == Encoding::kFp4Block32 && to.shape[1] % 2 != 0)
       throw Error({.kind = ErrorKind::kConfig,
@@ -53,20 +49,19 @@ std::vector<TensorRow> plan_of(const WeightSource& source, const ModelConfig& ta
   return plan;
 }
 
-// config.json: the source's own where it is in the released form, so that keys we do not use survive.
-std::string config_text(const WeightSource& source, const ModelConfig& target, ExportDtype dtype) {
-  const Json ours = to_json(target);
-  Json json = ours;
-  if (const auto original = source.companion("config.json")) {
-    Json found = parse_json(*original, (source.path() / "config.json").string(), ErrorKind::kConfig);
-    if (found.contains("compress_ratios") && found.contains("hidden_size")) json = std::move(found);
-  }
-  json["torch_dtype"] = dtype == ExportDtype::kFloat32 ? "float32" : "bfloat16";
-  json.erase("dtype");
-  for (const char* key : {"quantization_config", "expert_dtype"}) {
-    if (ours.contains(key)) json[key] = ours[key];
-    else json.erase(key);
-  }
+// The float type of most elements, as config.json names it.
+std::string torch_dtype_of(const std::vector<TensorRow>& plan) {
+  std::map<StoredDtype, int64_t> n_elements;
+  for (const TensorRow& row : plan)
+    if (row.encoding == Encoding::kPlain && !row.holds_ids()) n_elements[row.dtype] += row.numel();
+  const auto most = std::max_element(n_elements.begin(), n_elements.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  return dtype_name(scalar_type_of(most->first));
+}
+
+std::string config_text(const WeightSource& source, const ModelConfig& target, const std::string& torch_dtype) {
+  Json json = released_json(target, source.config_json());
+  json["torch_dtype"] = torch_dtype;
+  json.erase("dtype");   // transformers' newer spelling
   return json.dump(2) + "\n";
 }
 
@@ -191,7 +186,7 @@ std::vector<std::string> transformers_obstacles(const ModelConfig& config) {
 
 ExportReport export_model(const WeightSource& source, const fs::path& to, const ExportOptions& options) {
   const WhileDoing work(fmt::format("exporting {} to {}", source.path().string(), to.string()));
-  const ModelConfig target = target_config(source.config(), options.dtype);
+  const ModelConfig target = target_config(source, options.dtype);
   const std::vector<TensorRow> plan = plan_of(source, target, options.dtype);
   std::vector<StoredTensor> tensors = stored_tensors(plan, StoredDtype::kF8_E8M0);
   ExportReport report;
@@ -212,13 +207,13 @@ ExportReport export_model(const WeightSource& source, const fs::path& to, const 
     else exporter.write_scale(name);
     progress.advance();
   }
-  writer.write_file("config.json", config_text(source, target, options.dtype));
-  for (const char* name : kCompanions) {
-    if (const auto content = source.companion(name)) {
-      writer.write_file(name, *content);
-      report.copied_files.emplace_back(name);
-    }
+  writer.write_file("config.json", config_text(source, target, options.dtype == ExportDtype::kFp8Fp4 ? "bfloat16" : torch_dtype_of(plan)));
+  report.written_files = {"config.json"};
+  for (const std::string& name : source.companions()) {
+    writer.write_file(name, source.companion(name));
+    report.written_files.push_back(name);
   }
+  report.not_carried = source.not_carried();
   writer.finish();
   return report;
 }

@@ -25,8 +25,9 @@ struct ExportReport {
   uint64_t data_bytes = 0;
   int64_t n_rounded = 0;                             // tensors some of whose values the dtype cannot hold
   int64_t n_lossy_repacks = 0;                       // FP4: blocks of 128x128 that FP8 hardware cannot hold exactly (kernels/quant.h)
-  bool mtp_missing = false;                          // the source has none, so neither has the export
-  std::vector<std::string> copied_files;             // tokenizer and generation config
+  bool mtp_missing = false;                          // the source's config has MTP layers, its files do not: the export has neither
+  std::vector<std::string> written_files;            // besides the weights
+  std::vector<std::string> not_carried;              // what the source has and the export does not
   std::vector<std::string> transformers_obstacles;   // why transformers would not read it; empty = it would
 };
 

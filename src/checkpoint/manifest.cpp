@@ -44,9 +44,13 @@ std::string text_of(const Json& object, std::string_view key, const std::string&
   return value.get<std::string>();
 }
 
-std::string file_name(const Json& object, std::string_view key, const std::string& where) {
+bool is_plain(const std::string& name) { return !name.empty() && fs::path(name).filename() == name && name != "." && name != ".."; }
+
+// A file of the folder; with `inner_folder`, also of a folder in it.
+std::string file_name(const Json& object, std::string_view key, const std::string& where, bool inner_folder = false) {
   const std::string name = text_of(object, key, where);
-  if (name.empty() || fs::path(name).filename() != name || name == "." || name == "..")
+  const size_t slash = inner_folder ? name.find('/') : std::string::npos;
+  if (slash == std::string::npos ? !is_plain(name) : !is_plain(name.substr(0, slash)) || !is_plain(name.substr(slash + 1)))
     broken(fmt::format("\"{}\" is not a file of the checkpoint's folder", name), where);
   return name;
 }
@@ -153,7 +157,7 @@ Manifest parse_manifest(std::string_view text, const std::string& where) {
   manifest.data_position = json_member(json, "data_position", where, ErrorKind::kCheckpoint);
   manifest.state = json_member(json, "state", where, ErrorKind::kCheckpoint);
   for (const Json& file : json_member(json, "files", where, ErrorKind::kCheckpoint))
-    manifest.files.push_back({.name = file_name(file, "name", where),
+    manifest.files.push_back({.name = file_name(file, "name", where, /*inner_folder=*/true),
                               .bytes = number<uint64_t>(file, "bytes", where),
                               .xxh3 = parse_hex(json_member(file, "xxh3", where, ErrorKind::kCheckpoint), where)});
   std::unordered_set<std::string> names;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "checkpoint/companions.h"
 #include "checkpoint/tensor_names.h"
 #include "kernels/quant.h"
 
@@ -188,10 +189,9 @@ void ModelFolderSource::release_rows(const TensorRow& row, int64_t begin, int64_
   if (p.scale && end == row.shape[0]) p.scale->file->release(p.scale->stored->offset, p.scale->stored->bytes);
 }
 
-std::optional<std::string> ModelFolderSource::companion(const std::string& name) const {
-  const fs::path file = (fs::is_directory(path_) ? path_ : path_.parent_path()) / name;
-  if (!fs::is_regular_file(file)) return std::nullopt;
-  return read_file(file);
-}
+Json ModelFolderSource::config_json() const { return read_json(folder() / "config.json", ErrorKind::kConfig); }
+std::vector<std::string> ModelFolderSource::companions() const { return companions_of(folder()); }
+std::string ModelFolderSource::companion(const std::string& name) const { return read_companion(folder(), name); }
+std::vector<std::string> ModelFolderSource::not_carried() const { return other_files_of(folder()); }
 
 }  // namespace temper

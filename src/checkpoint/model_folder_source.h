@@ -12,7 +12,10 @@ class ModelFolderSource : public WeightSource {
   at::ScalarType exact_dtype(const TensorRow& row) const override;
   Tensor read_rows(const TensorRow& row, int64_t begin, int64_t end) const override;
   void release_rows(const TensorRow& row, int64_t begin, int64_t end) const override;
-  std::optional<std::string> companion(const std::string& name) const override;
+  Json config_json() const override;
+  std::vector<std::string> companions() const override;
+  std::string companion(const std::string& name) const override;
+  std::vector<std::string> not_carried() const override;
   const SafetensorsFolder& files() const { return files_; }
 
  private:
@@ -29,6 +32,7 @@ class ModelFolderSource : public WeightSource {
   void add_whole(const std::string& stored, const std::string& name);
   void check(const TensorRow& row);
   const Place& place(const TensorRow& row) const;
+  fs::path folder() const { return fs::is_directory(path_) ? path_ : path_.parent_path(); }
 
   SafetensorsFolder files_;
   std::unordered_map<std::string, Place> places_;

@@ -287,7 +287,11 @@ SafetensorsFileWriter& SafetensorsFolderWriter::writer_for(const std::string& na
 void SafetensorsFolderWriter::write(const std::string& name, const Tensor& value) { writer_for(name).write(name, value); }
 void SafetensorsFolderWriter::write_part(const std::string& name, const Tensor& rows) { writer_for(name).write_part(name, rows); }
 
-void SafetensorsFolderWriter::write_file(const std::string& name, std::string_view content) { write_file_atomic(partial_->path() / name, content); }
+void SafetensorsFolderWriter::write_file(const std::string& name, std::string_view content) {
+  const fs::path file = partial_->path() / name;
+  if (fs::path(name).has_parent_path()) make_writable_folder(file.parent_path());
+  write_file_atomic(file, content);
+}
 
 void SafetensorsFolderWriter::finish() {
   if (writer_) next_shard();

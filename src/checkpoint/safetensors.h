@@ -125,7 +125,7 @@ class SafetensorsFolderWriter {
   void write_part(const std::string& name, const Tensor& rows);
   uint64_t data_bytes() const { return data_bytes_; }   // of all declared tensors
   size_t n_files() const { return shards_.size(); }
-  /// A further file of the folder, e.g. config.json.
+  /// A further file of the folder, e.g. config.json or encoding/encoding_dsv4.py.
   void write_file(const std::string& name, std::string_view content);
   void finish();
 

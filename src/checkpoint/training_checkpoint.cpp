@@ -158,6 +158,7 @@ void CheckpointWriter::write(CheckpointContent content) {
                          .tensors = write_rank_file(partial.path(), 0, content.tensors),
                          .files = {}};
     for (const auto& [name, text] : content.files) {
+      if (fs::path(name).has_parent_path()) make_writable_folder((partial.path() / name).parent_path());
       write_file_atomic(partial.path() / name, text);
       manifest.files.push_back({.name = name, .bytes = text.size(), .xxh3 = xxh3_of(std::as_bytes(std::span(text)))});
     }

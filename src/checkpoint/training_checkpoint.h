@@ -23,6 +23,7 @@
 #include <thread>
 #include <unordered_set>
 
+#include "checkpoint/companions.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/safetensors.h"
 
@@ -46,7 +47,7 @@ struct CheckpointContent {
   Json mesh = {{"world_size", 1}};
   Json data_position = Json::object(), state = Json::object();   // numbers come back exactly; NaN and infinity do not
   std::vector<CheckpointTensor> tensors;
-  std::vector<std::pair<std::string, std::string>> files;   // name -> content
+  NamedFiles files;
 };
 
 /// Writes checkpoints in the background, one at a time.  Methods from one thread.

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/interrupt.h"
+#include "checkpoint/companions.h"
 #include "checkpoint/model_folder_source.h"
 #include "checkpoint/training_checkpoint.h"
 
@@ -48,9 +49,19 @@ class TrainingCheckpointSource : public WeightSource {
     return checkpoint_.tensor_box(stored_name(row), start, shape);
   }
   void release_rows(const TensorRow&, int64_t, int64_t) const override {}
-  std::optional<std::string> companion(const std::string& name) const override {
-    if (checkpoint_.has_file(name)) return checkpoint_.file(name);
-    return std::nullopt;
+  Json config_json() const override { return parse_json(checkpoint_.file("config.json"), (path_ / "config.json").string(), ErrorKind::kCheckpoint); }
+  std::vector<std::string> companions() const override {
+    std::vector<std::string> names;
+    for (const ManifestFile& file : checkpoint_.manifest().files)
+      if (is_companion(file.name)) names.push_back(file.name);
+    return names;
+  }
+  std::string companion(const std::string& name) const override { return checkpoint_.file(name); }
+  std::vector<std::string> not_carried() const override {
+    std::vector<std::string> names = {"the optimizer's state", "the position in the data"};
+    for (const ManifestFile& file : checkpoint_.manifest().files)
+      if (file.name != "config.json" && !is_companion(file.name)) names.push_back(file.name);
+    return names;
   }
 
  private:

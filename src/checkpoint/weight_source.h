@@ -30,8 +30,13 @@ class WeightSource {
   virtual Tensor read_rows(const TensorRow& row, int64_t begin, int64_t end) const = 0;
   /// These rows' pages leave memory.
   virtual void release_rows(const TensorRow& row, int64_t begin, int64_t end) const = 0;
-  /// A small file beside the weights (config.json, tokenizer.json), or nothing.
-  virtual std::optional<std::string> companion(const std::string& name) const = 0;
+  /// The config.json these weights came with: it may say more than config() reads.
+  virtual Json config_json() const = 0;
+  /// Names of the small files that go with the weights (companions.h), and the content of one.
+  virtual std::vector<std::string> companions() const = 0;
+  virtual std::string companion(const std::string& name) const = 0;
+  /// What is here and does not go into an export.
+  virtual std::vector<std::string> not_carried() const = 0;
 
   /// Calls body(begin, rows) for parts of about 16 MB (in fp32), releasing each after it.
   void for_each_part(const TensorRow& row, const std::function<void(int64_t begin, const Tensor& rows)>& body) const;

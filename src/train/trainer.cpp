@@ -8,6 +8,7 @@
 #include "base/process.h"
 #include "checkpoint/load_model.h"
 #include "model/deepseek_v4/init.h"
+#include "model/deepseek_v4/released_json.h"
 #include "train/held_out.h"
 
 namespace temper {
@@ -47,6 +48,23 @@ ModelWeights first_weights(const LoadedRecipe& loaded, const std::optional<fs::p
   return weights;
 }
 
+// A resumed run takes them from its checkpoint: it does not need the folders it was started from.
+Json first_config_json(const LoadedRecipe& loaded, const std::optional<fs::path>& latest) {
+  if (latest) return parse_json(TrainingCheckpoint(*latest).file("config.json"), latest->string(), ErrorKind::kCheckpoint);
+  const fs::path path = loaded.resolve(loaded.recipe.model.path.empty() ? loaded.recipe.model.config : loaded.recipe.model.path);
+  return read_json(fs::is_directory(path) ? path / "config.json" : path, ErrorKind::kConfig);
+}
+
+NamedFiles first_companions(const LoadedRecipe& loaded, const std::optional<fs::path>& latest) {
+  const std::string& model = loaded.recipe.model.path;
+  if (!latest) return read_companions(model.empty() ? fs::path() : loaded.resolve(model), loaded.tokenizer_path());
+  const TrainingCheckpoint checkpoint(*latest);
+  NamedFiles files;
+  for (const ManifestFile& file : checkpoint.manifest().files)
+    if (is_companion(file.name)) files.emplace_back(file.name, checkpoint.file(file.name));
+  return files;
+}
+
 }  // namespace
 
 int64_t count_steps(const LoadedRecipe& loaded, const DataLoader& loader) {
@@ -69,6 +87,8 @@ Trainer::Trainer(const LoadedRecipe& loaded)
       total_steps_(count_steps(loaded, loader_)),
       plan_(plan_memory(loaded_, program_bytes())),
       latest_(find_latest_checkpoint(record_.checkpoints())),
+      model_json_(first_config_json(loaded_, latest_)),
+      companions_(first_companions(loaded_, latest_)),
       weights_(first_weights(loaded_, latest_)),
       checkpoints_({.folder = record_.checkpoints(), .keep_last = recipe_.checkpoint.keep_last}),
       recovery_(recipe_.train.max_consecutive_skips) {
@@ -245,11 +265,9 @@ void Trainer::save_checkpoint(const char* cause) {
                    {"tokens", tokens_}, {"trained_tokens", trained_tokens_}};
   for (const Parameter& p : weights_.parameters()) content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + p.row.name, p.master));
   for (const auto& [name, tensor] : optimizer_->states()) content.tensors.push_back(whole_tensor(name, tensor));
-  content.files = {{"recipe.toml", resolved_}, {"config.json", to_json(weights_.config()).dump(2) + "\n"}};
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"}) {
-    const fs::path path = loaded_.tokenizer_path() / name;
-    if (fs::exists(path)) content.files.emplace_back(name, read_file(path));
-  }
+  content.files = companions_;
+  content.files.emplace_back("recipe.toml", resolved_);
+  content.files.emplace_back("config.json", released_json(weights_.config(), model_json_).dump(2) + "\n");
   checkpoints_.save(content);
   last_checkpoint_step_ = step_;
   writing_cause_ = cause;

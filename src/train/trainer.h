@@ -57,6 +57,8 @@ class Trainer {
   int64_t total_steps_;
   MemoryPlan plan_;             // made when data are in memory and the model is not
   std::optional<fs::path> latest_;   // the checkpoint this process resumed from
+  Json model_json_;             // the config.json the weights came with
+  NamedFiles companions_;       // what goes with the weights into every checkpoint
   ModelWeights weights_;
   std::unique_ptr<StepModel> model_;
   std::unique_ptr<Optimizer> optimizer_;

@@ -4,6 +4,8 @@
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
+#include "model/deepseek_v4/released_json.h"
+
 namespace temper {
 namespace {
 
@@ -27,10 +29,7 @@ ExpertPlace expert_place(const std::string& bare, bool routed) {
 }  // namespace
 
 ModelWeights::ModelWeights(const ModelConfig& config, const WeightsOptions& options) : config_(config), options_(options) {
-  if (!options.mtp) {
-    config_.n_mtp_layers = 0;
-    config_.compress_ratios.resize(static_cast<size_t>(config_.n_layers));
-  }
+  if (!options.mtp) config_ = without_mtp(std::move(config_));
   for (const TensorRow& row : tensor_map(config_)) add_row(row);
   rebuild_views();
 }
