@@ -4,6 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "base/log.h"
 
 namespace temper {
 namespace {
@@ -114,29 +118,75 @@ int64_t hash_layers_from_types(const ConfigReader& in) {
   return first_learned - types.begin();
 }
 
-void read_yarn(const ConfigReader& in, YarnConfig& yarn) {
+// One table of transformers' rope parameters.  `amplitude`: what it multiplies cos and sin by where nothing is said.
+void read_yarn(const ConfigReader& in, std::optional<double> amplitude, ModelConfig& config) {
+  const bool typed = in.find({"rope_type", "type"});
+  const std::string type = in.text({"rope_type", "type"}, "default");
+  if (type == "default") {
+    if (!typed && in.find({"factor"})) fail("there is a factor, but no rope_type", in.where(), "add \"rope_type\": \"yarn\", or remove the factor");
+    return;
+  }
+  if (type != "yarn") fail(fmt::format("rope_type is \"{}\"", type), in.where(), "DeepSeek-V4 uses yarn, or none (\"default\")");
+  YarnConfig& yarn = config.yarn;
+  double original = static_cast<double>(config.max_positions);
   in.number(yarn.factor, {"factor"}, /*required=*/true);
-  in.integer(yarn.original_max_positions, {"original_max_position_embeddings"});
+  in.number(original, {"original_max_position_embeddings"});
   in.number(yarn.beta_fast, {"beta_fast"});
   in.number(yarn.beta_slow, {"beta_slow"});
+  if (!(original >= 1 && original <= 9e15 && original == std::floor(original)))
+    fail(fmt::format("original_max_position_embeddings = {}", original), in.where(), "give a whole number of positions");
+  yarn.original_max_positions = static_cast<int64_t>(original);
+  if (!in.flag({"truncate"}, true)) fail("truncate is false", in.where(), "DeepSeek-V4 rounds the ends of YaRN's ramp: remove this key");
+  double found = amplitude.value_or(yarn.factor > 1 ? 0.1 * std::log(yarn.factor) + 1 : 1);
+  in.number(found, {"attention_factor"});
+  if (found != 1) fail(fmt::format("attention_factor is {:.4g}{}", found, in.find({"attention_factor"}) ? "" : " by default"), in.where(), "DeepSeek-V4 leaves cos and sin as they are: set \"attention_factor\": 1.0");
 }
 
+void check_rotary_fraction(const ConfigReader& in, const ModelConfig& config) {
+  double fraction = static_cast<double>(config.rope_head_dim) / static_cast<double>(config.head_dim);
+  in.number(fraction, {"partial_rotary_factor"});
+  if (const double dims = fraction * static_cast<double>(config.head_dim); std::abs(dims - static_cast<double>(config.rope_head_dim)) > 0.5)
+    fail(fmt::format("partial_rotary_factor rotates {} of {} dims, qk_rope_head_dim says {}", dims, config.head_dim, config.rope_head_dim), in.where(), "make them agree");
+}
+
+// rope_parameters of the two tables, as transformers writes them.
+void read_two_tables(const ConfigReader& parameters, const Json& main, const Json& compress, ModelConfig& config) {
+  const ConfigReader first(main, parameters.where() + ".main"), second(compress, parameters.where() + ".compress");
+  first.number(config.rope_theta, {"rope_theta"}, /*required=*/true);
+  second.number(config.compress_rope_theta, {"rope_theta"}, /*required=*/true);
+  if (const std::string type = first.text({"rope_type", "type"}, "default"); type != "default")
+    fail(fmt::format("rope_type is \"{}\"", type), first.where(), "window-only layers of DeepSeek-V4 have no scaling: use \"default\"");
+  for (const ConfigReader* table : {&first, &second}) check_rotary_fraction(*table, config);
+  read_yarn(second, std::nullopt, config);
+}
+
+// Flat parameters are of the compressed layers' table; the bases of both tables have keys of their own.
+void read_flat_table(const ConfigReader& in, ModelConfig& config) {
+  double theta = config.rope_theta;
+  in.number(theta, {"rope_theta"});
+  if (theta != config.rope_theta && theta != config.compress_rope_theta)
+    warn_once("config", "{}: rope_theta {} is not used: rope_theta {} and compress_rope_theta {} of the config are, as in transformers", in.where(), theta, config.rope_theta, config.compress_rope_theta);
+  read_yarn(in, 1, config);
+}
+
+const Json* rope_object(const ConfigReader& in, const char* key) {
+  const Json* value = in.find({key});
+  if (value && !value->is_object()) fail(fmt::format("{} is not an object", key), in.where(), "write it as transformers does");
+  return value && !value->empty() ? value : nullptr;
+}
+
+// As transformers' DeepseekV4Config reads them (tools/oracle/rope_configs.py): rope_scaling, unless it is empty, replaces
+// rope_parameters, which are two tables, "main" and "compress", or flat.
 void read_rotary(const ConfigReader& in, ModelConfig& config) {
   in.number(config.rope_theta, {"rope_theta"});
   in.number(config.compress_rope_theta, {"compress_rope_theta"});
-  if (const Json* parameters = in.find({"rope_parameters"}); parameters && parameters->is_object()) {
-    if (const auto main = parameters->find("main"); main != parameters->end())
-      ConfigReader(*main, in.where() + ", rope_parameters.main").number(config.rope_theta, {"rope_theta"});
-    if (const auto compress = parameters->find("compress"); compress != parameters->end()) {
-      const ConfigReader reader(*compress, in.where() + ", rope_parameters.compress");
-      reader.number(config.compress_rope_theta, {"rope_theta"});
-      if (reader.text({"rope_type", "type"}, "default") == "yarn") read_yarn(reader, config.yarn);
-    }
-  } else if (const Json* scaling = in.find({"rope_scaling"}); scaling && scaling->is_object()) {
-    const ConfigReader reader(*scaling, in.where() + ", rope_scaling");
-    const std::string type = reader.text({"type", "rope_type"}, "yarn");
-    if (type == "yarn") read_yarn(reader, config.yarn);
-    else if (type != "default") fail(fmt::format("rope_scaling type \"{}\"", type), reader.where(), "DeepSeek-V4 uses yarn, or none");
+  const Json *scaling = rope_object(in, "rope_scaling"), *parameters = rope_object(in, "rope_parameters");
+  if (scaling || parameters) {
+    const ConfigReader reader(scaling ? *scaling : *parameters, in.where() + (scaling ? ", rope_scaling" : ", rope_parameters"));
+    const Json *main = rope_object(reader, "main"), *compress = rope_object(reader, "compress");
+    if (!main != !compress) fail(fmt::format("there is \"{}\" without \"{}\"", main ? "main" : "compress", main ? "compress" : "main"), reader.where(), "give both tables, or flat parameters");
+    if (main) read_two_tables(reader, *main, *compress, config);
+    else read_flat_table(reader, config);
   } else if (in.find({"rope_factor"}) && in.find({"original_seq_len"})) {
     // Official inference form: original_seq_len 0 switches YaRN off.
     in.integer(config.yarn.original_max_positions, {"original_seq_len"});
@@ -180,6 +230,14 @@ void reject_other_architectures(const ConfigReader& in) {
   need({"hidden_act"}, "silu");
   if (in.flag({"tie_word_embeddings"}, false))
     fail("tie_word_embeddings is true", in.where(), "DeepSeek-V4 has a head of its own: set it to false");
+  // Keys without a reader, here and in transformers: the architecture has one value of each.
+  const auto unused = [&](const char* key, const Json& needed) {
+    if (const Json* found = in.find({key}); found && *found != needed)
+      warn_once("config", "{}: {} = {} is not used, every DeepSeek-V4 has {}", in.where(), key, found->dump(), needed.dump());
+  };
+  unused("topk_method", "noaux_tc");
+  unused("norm_topk_prob", true);
+  unused("attention_bias", false);
   int64_t n_kv_heads = 1;
   in.integer(n_kv_heads, {"num_key_value_heads"}, false);
   if (n_kv_heads != 1) fail(fmt::format("num_key_value_heads = {}", n_kv_heads), in.where(), "DeepSeek-V4 shares one key-value head");
