@@ -7,8 +7,10 @@
 #include <map>
 
 #include "app/inspection.h"
+#include "checkpoint/companions.h"
 #include "checkpoint/export.h"
 #include "checkpoint/model_folder_source.h"
+#include "checkpoint/tensor_names.h"
 #include "model/deepseek_v4/flops.h"
 #include "model/deepseek_v4/parameter_table.h"
 
@@ -113,12 +115,34 @@ DtypeTotals totals_of_config(const ModelConfig& config) {
 std::string spelling_of(const SafetensorsFolder& files) {
   bool prefix = false, theirs = false, released = false;
   for (const std::string& name : files.names()) {
-    prefix = prefix || name.starts_with("model.");
+    prefix = prefix || unwrapped_name(name) != name;
     theirs = theirs || name.find(".self_attn.") != std::string::npos;
     released = released || name.find(".attn.wq_a") != std::string::npos;
   }
   if (theirs) return released ? "a mixture of released and transformers names" : "transformers";
-  return prefix ? "released names with the prefix model. (save_pretrained)" : "released";
+  return prefix ? "released names with prefixes (model., module., _orig_mod.)" : "released";
+}
+
+const char* encoding_name(Encoding encoding) {
+  switch (encoding) {
+    case Encoding::kPlain: return "plain";
+    case Encoding::kFp8Block128: return "fp8_block128";
+    case Encoding::kFp4Block32: return "fp4_block32";
+    case Encoding::kNvfp4: return "nvfp4";
+  }
+  return "";
+}
+
+// How the model's tensors are encoded, and what was noticed when they were sorted.
+void describe_storage(Inspection& out, const WeightSource& source) {
+  std::map<std::string, int64_t> n_tensors;
+  for (const TensorRow& row : source.rows()) ++n_tensors[encoding_name(source.encoding(row))];
+  out.json["encodings"] = n_tensors;
+  out.json["notes"] = source.notes();
+  out.text += "encodings:";
+  for (const auto& [name, n] : n_tensors) out.text += fmt::format(" {} {}", name, n);
+  out.text += "\n";
+  for (const std::string& note : source.notes()) out.text += fmt::format("note: {}\n", note);
 }
 
 void describe_health(Inspection& out, const ModelFolderSource& source, bool read_values) {
@@ -161,12 +185,14 @@ Inspection inspect_model(const fs::path& folder, bool read_values) {
   describe_totals(out, totals, fmt::format("{} files", source.files().n_files()).c_str());
   const std::string spelling = spelling_of(source.files());
   const bool tokenizer = fs::exists(folder / "tokenizer.json") || fs::exists(folder / "vocab.json");
+  for (const std::string& name : companions_of(folder)) read_companion(folder, name);   // refuses what a download left in their place
   out.json["spelling"] = spelling;
   out.json["mtp_missing"] = source.mtp_missing();
   out.json["tokenizer"] = tokenizer;
   out.text += fmt::format("names: {}\n", spelling);
   if (source.mtp_missing()) out.text += "MTP: the config has it, the files do not (as checkpoints of transformers)\n";
   out.text += tokenizer ? "tokenizer: there\n" : "tokenizer: none in this folder\n";
+  describe_storage(out, source);
   describe_health(out, source, read_values);
   describe_parameters(out, source.config());
   describe_flops(out, source.config());

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/json_checks.h"
 #include "checkpoint/training_checkpoint.h"
+#include "checkpoint/weight_source.h"
 #include "data/data_config.h"
 #include "data/row_format.h"
 #include "data/text_reader.h"
@@ -61,9 +62,14 @@ Inspection inspect_checkpoint(const fs::path& folder, bool read_values) {
   }
   out.text += fmt::format("data position: {}\n", manifest.data_position.dump());
   const bool read = read_values || total <= kAlwaysReadBytes;
-  if (read) checkpoint.verify();   // throws at the first wrong digest
+  if (checkpoint.has_file("config.json")) open_weights(folder);   // throws if the weights are not those of config.json
+  if (read) checkpoint.verify();                                  // throws at the first wrong digest
+  const std::vector<std::string> bad = read ? tensors_that_are_not_finite(checkpoint) : std::vector<std::string>();
   out.json["digests_checked"] = read;
-  out.text += read ? "health: complete; every digest is right\n" : "health: complete; digests were not checked (--values checks them)\n";
+  out.json["health"] = {{"values_read", read}, {"not_finite", bad}};
+  if (!read) out.text += "health: complete; digests and values were not checked (--values checks them)\n";
+  else if (bad.empty()) out.text += "health: complete; every digest is right, all values are finite\n";
+  else out.text += fmt::format("health: complete; every digest is right; {} tensors have values that are not finite, the first is {}\n", bad.size(), bad.front());
   return out;
 }
 
@@ -139,7 +145,8 @@ Inspection inspect_path(const fs::path& path, bool read_values, const DataView& 
     const auto holds = [&](const char* ending) {
       return std::any_of(fs::directory_iterator(path), fs::directory_iterator(), [&](const auto& item) { return item.path().filename().string().ends_with(ending); });
     };
-    if (holds(".safetensors") || holds(".safetensors.index.json")) return detail::inspect_model(path, read_values);
+    const bool other_weights = std::any_of(fs::directory_iterator(path), fs::directory_iterator(), [](const auto& item) { return is_other_weights_file(item.path().filename().string()); });
+    if (holds(".safetensors") || holds(".safetensors.index.json") || other_weights) return detail::inspect_model(path, read_values);
     if (fs::exists(path / "config.json")) return detail::inspect_config(path / "config.json");
   } else if (fs::exists(path)) {
     if (name.ends_with(".safetensors")) return detail::inspect_safetensors(path);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/json_checks.h"
+#include "base/placeholder.h"
 #include "base/utf8.h"
 
 template class nlohmann::detail::serializer<temper::Json>;
@@ -65,6 +66,7 @@ Json parse_json(std::string_view text, const std::string& where, ErrorKind kind)
   try {
     return Json::parse(text.begin(), text.end());
   } catch (const nlohmann::json::parse_error& e) {
+    refuse_placeholder(text, where, kind);
     throw Error({.kind = kind,
                  .what = "not valid JSON: " + reason_of(e),
                  .where = fmt::format("{}, byte {}", where, e.byte),

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "checkpoint/companions.h"
 #include "kernels/quant.h"
 #include "model/deepseek_v4/released_json.h"
 
@@ -35,11 +36,32 @@ StoredDtype plain_dtype(const WeightSource& source, const TensorRow& row, Export
   return row.dtype;
 }
 
+bool fits_fp4(const WeightSource& source, const TensorRow& row) {
+  bool fits = row.shape[1] % 2 == 0;
+  source.for_each_part(row, [&](int64_t, const Tensor& part) {
+    if (!fits) return;
+    const Quantized q = quantize_fp4_block(part);
+    fits = q.n_bad == 0 && at::equal(dequantize_fp4_block(q.codes, q.scales).value, part);
+  });
+  return fits;
+}
+
+// NVFP4 has finer scales than FP4.  A matrix that FP4 holds exactly becomes FP4; another one stays what its values are: bf16.
+void choose_for_nvfp4(const WeightSource& source, TensorRow& row, ExportReport& report) {
+  check_interrupt();
+  const bool fits = fits_fp4(source, row);
+  ++(fits ? report.n_nvfp4_as_fp4 : report.n_nvfp4_as_bf16);
+  if (fits) return;
+  row.encoding = Encoding::kPlain;
+  row.dtype = StoredDtype::kBF16;
+}
+
 // The source's tensors with the target's dtypes and encodings.
-std::vector<TensorRow> plan_of(const WeightSource& source, const ModelConfig& target, ExportDtype dtype) {
+std::vector<TensorRow> plan_of(const WeightSource& source, const ModelConfig& target, ExportDtype dtype, ExportReport& report) {
   std::vector<TensorRow> plan = tensor_map(target);
   for (TensorRow& to : plan) {
     if (to.encoding == Encoding::kPlain) to.dtype = plain_dtype(source, to, dtype);
+    if (to.encoding == Encoding::kFp4Block32 && source.encoding(to) == Encoding::kNvfp4) choose_for_nvfp4(source, to, report);
     if (to.encoding == Encoding::kFp4Block32 && to.shape[1] % 2 != 0)
       throw Error({.kind = ErrorKind::kConfig,
                    .what = fmt::format("{} [{}] has an odd number of columns: FP4 stores two in a byte", to.name, fmt::join(to.shape, ", ")),
@@ -186,13 +208,18 @@ std::vector<std::string> transformers_obstacles(const ModelConfig& config) {
 
 ExportReport export_model(const WeightSource& source, const fs::path& to, const ExportOptions& options) {
   const WhileDoing work(fmt::format("exporting {} to {}", source.path().string(), to.string()));
-  const ModelConfig target = target_config(source, options.dtype);
-  const std::vector<TensorRow> plan = plan_of(source, target, options.dtype);
-  std::vector<StoredTensor> tensors = stored_tensors(plan, StoredDtype::kF8_E8M0);
+  NamedFiles companions;   // a bad one is found before the work
+  for (const std::string& name : source.companions()) companions.emplace_back(name, source.companion(name));
   ExportReport report;
+  ModelConfig target = target_config(source, options.dtype);
+  const std::vector<TensorRow> plan = plan_of(source, target, options.dtype, report);
+  if (report.n_nvfp4_as_bf16 > 0 && report.n_nvfp4_as_fp4 == 0) target.expert_encoding = Encoding::kPlain;
+  std::vector<StoredTensor> tensors = stored_tensors(plan, StoredDtype::kF8_E8M0);
   report.n_tensors = static_cast<int64_t>(tensors.size());
   report.mtp_missing = source.mtp_missing();
   report.transformers_obstacles = transformers_obstacles(target);
+  if (report.n_nvfp4_as_fp4 > 0 && report.n_nvfp4_as_bf16 > 0)
+    report.transformers_obstacles.push_back(fmt::format("{} expert matrices are FP4 and {} bf16: it takes all for FP4", report.n_nvfp4_as_fp4, report.n_nvfp4_as_bf16));
 
   SafetensorsFolderWriter writer(to, std::move(tensors), {.max_shard_bytes = options.max_shard_bytes});
   report.data_bytes = writer.data_bytes();
@@ -209,8 +236,8 @@ ExportReport export_model(const WeightSource& source, const fs::path& to, const 
   }
   writer.write_file("config.json", config_text(source, target, options.dtype == ExportDtype::kFp8Fp4 ? "bfloat16" : torch_dtype_of(plan)));
   report.written_files = {"config.json"};
-  for (const std::string& name : source.companions()) {
-    writer.write_file(name, source.companion(name));
+  for (const auto& [name, content] : companions) {
+    writer.write_file(name, content);
     report.written_files.push_back(name);
   }
   report.not_carried = source.not_carried();

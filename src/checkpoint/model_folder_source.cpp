@@ -1,40 +1,54 @@
 #include "checkpoint/model_folder_source.h"
 
+#include <ATen/ops/equal.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <map>
 #include <unordered_set>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "checkpoint/companions.h"
+#include "checkpoint/foreign_formats.h"
 #include "checkpoint/tensor_names.h"
-#include "kernels/quant.h"
 
 namespace temper {
 namespace {
 
 constexpr size_t kNamesShown = 20;
+constexpr int64_t kRowsAtOnce = 4096;
+constexpr const char* kOtherConfig = "the config.json of this folder must be the one of these weights";
 
 [[noreturn]] void broken(std::string what, const std::string& where, std::string fix) {
   throw Error({.kind = ErrorKind::kCheckpoint, .what = std::move(what), .where = where, .fix = std::move(fix)});
 }
 
-std::string some_of(const std::vector<std::string>& names) {
+std::string some_of(const std::vector<std::string>& names, size_t n_shown = kNamesShown) {
   std::string text;
-  for (size_t i = 0; i < std::min(names.size(), kNamesShown); ++i) text += (i ? ", " : "") + names[i];
-  if (names.size() > kNamesShown) text += fmt::format(", ... ({} in all)", names.size());
+  for (size_t i = 0; i < std::min(names.size(), n_shown); ++i) text += (i ? ", " : "") + names[i];
+  if (names.size() > n_shown) text += fmt::format(", ... ({} in all)", names.size());
   return text;
 }
 
-std::string weight_of_scale(const std::string& name) { return name.substr(0, name.size() - std::string_view(".scale").size()) + ".weight"; }
+// "layers.0.attn.wq_a.scale", ".scale" -> "layers.0.attn.wq_a.weight"
+std::string weight_of(const std::string& name, std::string_view ending) { return name.substr(0, name.size() - ending.size()) + ".weight"; }
 
-bool is_wide(StoredDtype dtype) {
-  return dtype == StoredDtype::kBF16 || dtype == StoredDtype::kF32 || dtype == StoredDtype::kF16 || dtype == StoredDtype::kF64;
+// Same values, read in parts.
+bool same_values(const SafetensorsFolder::Entry& a, const SafetensorsFolder::Entry& b) {
+  const std::vector<int64_t>& shape = a.stored->shape;
+  if (shape != b.stored->shape || shape.empty() || !is_float(a.stored->dtype) || !is_float(b.stored->dtype)) return false;
+  const auto row_shape = at::IntArrayRef(shape).slice(1);
+  for (int64_t begin = 0; begin < shape[0]; begin += kRowsAtOnce) {
+    const int64_t n = std::min(kRowsAtOnce, shape[0] - begin);
+    const Tensor left = a.file->rows(*a.stored, begin, n, row_shape), right = b.file->rows(*b.stored, begin, n, row_shape);
+    if (!at::equal(left.to(at::kDouble), right.to(at::kDouble))) return false;
+  }
+  return true;
 }
 
-std::vector<int64_t> blocks(const std::vector<int64_t>& shape, int64_t height, int64_t width) {
-  return {(shape[0] + height - 1) / height, (shape[1] + width - 1) / width};
+const char* encoding_name(Encoding encoding) {
+  return encoding == Encoding::kFp4Block32 ? "fp4" : encoding == Encoding::kFp8Block128 ? "fp8" : encoding == Encoding::kNvfp4 ? "NVFP4" : "bf16";
 }
 
 }  // namespace
@@ -42,54 +56,40 @@ std::vector<int64_t> blocks(const std::vector<int64_t>& shape, int64_t height, i
 ModelFolderSource::ModelFolderSource(const fs::path& folder)
     : WeightSource(folder, read_model_config(fs::is_regular_file(folder) ? folder.parent_path() : folder)), files_(folder) {
   collect();
-  std::vector<std::string> missing, missing_mtp;
-  std::unordered_set<std::string> known;
-  bool any_mtp = false;
-  for (TensorRow& row : tensor_map(config_)) {
-    const bool mtp = row.layer >= config_.n_layers;
-    known.insert(row.name);
-    if (places_.contains(row.name)) {
-      any_mtp = any_mtp || mtp;
-      check(row);
-      rows_.push_back(std::move(row));
-    } else {
-      (mtp ? missing_mtp : missing).push_back(row.name);
-    }
-  }
-  std::vector<std::string> unknown;
-  for (const auto& [name, place] : places_)
-    if (!known.contains(name)) unknown.push_back(name);
-  for (const auto& [weight, scale] : scales_)
-    if (!places_.contains(weight) || places_.at(weight).encoding == Encoding::kPlain) unknown.push_back(scale.stored->name);
-  std::sort(unknown.begin(), unknown.end());
-  if (!unknown.empty()) {
-    const bool drafts = std::any_of(unknown.begin(), unknown.end(), [](const std::string& name) { return name.starts_with("mtp."); });
-    broken(fmt::format("tensors that this model does not have: {}", some_of(unknown)), folder.string(),
-           drafts ? "this layout of MTP layers is none that is known (draft layers of other releases differ): use the release whose config.json this is"
-                  : "the config.json of this folder must be the one of these weights; remove files that are no part of the model");
-  }
-  if (any_mtp) missing.insert(missing.end(), missing_mtp.begin(), missing_mtp.end());
-  if (!missing.empty()) broken(fmt::format("tensors are missing: {}", some_of(missing)), folder.string(), "fetch the folder again, with all its shards");
-  mtp_missing_ = !missing_mtp.empty();
+  const std::vector<std::string> orphans = attach_scales();
+  check_width();
+  drop_vocabulary_copies();
+  recognise_all(orphans);
+  settle_storage();
+  note_narrow_tensors();
+}
+
+void ModelFolderSource::note(std::string text, bool warn) {
+  log_line_once(warn ? LogLevel::kWarn : LogLevel::kInfo, "checkpoint", path_.string() + ": " + text);
+  notes_.push_back(std::move(text));
 }
 
 // Sorts the stored tensors by released name.
 void ModelFolderSource::collect() {
-  std::vector<std::string> unknown;
+  std::vector<std::string> unknown, unused;
   for (const std::string& stored : files_.names()) {
+    refuse_foreign_format(unwrapped_name(stored), files_.entry(stored).where());
     const auto meaning = released_name(stored);
     if (!meaning) unknown.push_back(stored);
+    else if (meaning->kind == ReleasedName::Kind::kUnused) unused.push_back(stored);
     else if (meaning->kind == ReleasedName::Kind::kWhole) add_whole(stored, meaning->name);
     else add_fused(stored, meaning->name, meaning->kind == ReleasedName::Kind::kGateUp);
   }
   if (!unknown.empty()) broken(fmt::format("tensors with unknown names: {}", some_of(unknown)), path_.string(), "only DeepSeek-V4 models can be read; remove files that are no part of one");
+  if (!unused.empty()) note(fmt::format("{} tensors are no weights and are not read: {}", unused.size(), some_of(unused, 3)), /*warn=*/false);
 }
 
 void ModelFolderSource::add_whole(const std::string& stored, const std::string& name) {
   const SafetensorsFolder::Entry entry = files_.entry(stored);
-  // "hc_attn_scale" ends in an underscore and the word, block scales in a point and the word.
-  const bool is_scale = name.ends_with(".scale");
-  const bool fresh = is_scale ? scales_.emplace(weight_of_scale(name), entry).second : places_.emplace(name, Place{.weight = entry, .scale = {}}).second;
+  // "hc_attn_scale" ends in an underscore and the word, scales of blocks in a point and the word.
+  const bool fresh = name.ends_with(".scale")     ? scales_.emplace(weight_of(name, ".scale"), entry).second
+                     : name.ends_with(".scale_2") ? factors_.emplace(weight_of(name, ".scale_2"), entry).second
+                                                  : places_.emplace(name, StoredWeight{.weight = entry, .scale = {}, .factor = {}}).second;
   if (!fresh) broken(fmt::format("{} is there twice, once as {}", name, stored), entry.where(), "remove one of the two spellings");
 }
 
@@ -98,13 +98,12 @@ void ModelFolderSource::add_fused(const std::string& stored, const std::string& 
   const std::vector<int64_t>& shape = entry.stored->shape;
   const int64_t E = config_.n_routed_experts, D = config_.hidden_size, F = config_.moe_intermediate_size;
   const std::vector<int64_t> needed = gate_up ? std::vector<int64_t>{E, 2 * F, D} : std::vector<int64_t>{E, D, F};
-  if (shape != needed || !is_wide(entry.stored->dtype))
-    broken(fmt::format("{} is {} [{}], the model needs a float type and [{}]", stored, stored_dtype_name(entry.stored->dtype), fmt::join(shape, ", "), fmt::join(needed, ", ")),
-           entry.where(), "the config.json of this folder must be the one of these weights");
+  if (shape != needed || !is_float(entry.stored->dtype))
+    broken(fmt::format("{} is {}, the model needs a float type and [{}]", stored, text_of(*entry.stored), fmt::join(needed, ", ")), entry.where(), kOtherConfig);
   for (int64_t e = 0; e < E; ++e) {
     const auto add = [&](const char* which, int64_t first_row) {
       const std::string name = fmt::format("{}.{}.{}.weight", prefix, e, which);
-      if (!places_.emplace(name, Place{.weight = entry, .scale = {}, .encoding = Encoding::kPlain, .expert = e, .first_row = first_row}).second)
+      if (!places_.emplace(name, StoredWeight{.weight = entry, .scale = {}, .factor = {}, .expert = e, .first_row = first_row}).second)
         broken(fmt::format("{} is there twice, once inside {}", name, stored), entry.where(), "remove one of the two spellings");
     };
     if (gate_up) add("w1", 0), add("w3", F);
@@ -112,81 +111,118 @@ void ModelFolderSource::add_fused(const std::string& stored, const std::string& 
   }
 }
 
-// Decides the format of one tensor by what is stored, and checks dtype and shapes.
-void ModelFolderSource::check(const TensorRow& row) {
-  Place& place = places_.at(row.name);
-  if (place.expert >= 0) return;   // checked as a whole
-  const StoredTensor& stored = *place.weight.stored;
-  const auto wrong = [&](const std::string& found, const std::string& needed) {
-    std::string fix = "the config.json of this folder must be the one of these weights";
-    if (const auto embed = places_.find("embed.weight"); embed != places_.end() && embed->second.weight.stored->shape.size() == 2 && embed->second.weight.stored->shape[1] != config_.hidden_size) {
-      const int64_t width = embed->second.weight.stored->shape[1];
-      fix = fmt::format("these weights are of a model with hidden_size {}{}, the config.json says {}: use the config.json that belongs to them", width,
-                        width == 4096 ? " (Flash)" : width == 7168 ? " (Pro)" : "", config_.hidden_size);
+// Returns the scales that have no weight.
+std::vector<std::string> ModelFolderSource::attach_scales() {
+  std::vector<std::string> orphans;
+  for (const auto& [weight, entry] : scales_) {
+    if (const auto found = places_.find(weight); found != places_.end() && found->second.expert < 0) found->second.scale = entry;
+    else orphans.push_back(entry.stored->name);
+  }
+  for (const auto& [weight, entry] : factors_) {
+    if (const auto found = places_.find(weight); found != places_.end() && found->second.expert < 0) found->second.factor = entry;
+    else orphans.push_back(entry.stored->name);
+  }
+  return orphans;
+}
+
+// The commonest mistake gets its own words.
+void ModelFolderSource::check_width() const {
+  const auto embed = places_.find("embed.weight");
+  if (embed == places_.end()) return;
+  const StoredTensor& stored = *embed->second.weight.stored;
+  if (stored.shape.size() != 2 || stored.shape[1] == config_.hidden_size) return;
+  const int64_t width = stored.shape[1];
+  broken(fmt::format("{} is {}, the model needs [{}, {}]", stored.name, text_of(stored), config_.vocab_size, config_.hidden_size), embed->second.weight.where(),
+         fmt::format("these weights are of a model with hidden_size {}{}, the config.json says {}: use the config.json that belongs to them", width,
+                     width == 4096 ? " (Flash)" : width == 7168 ? " (Pro)" : "", config_.hidden_size));
+}
+
+// Base releases repeat embedding and head under mtp.0.
+void ModelFolderSource::drop_vocabulary_copies() {
+  std::vector<std::string> dropped;
+  for (const auto& [copy, original] : {std::pair<std::string, std::string>{"mtp.0.emb.tok_emb.weight", "embed.weight"}, {"mtp.0.head.weight", "head.weight"}}) {
+    const auto found = places_.find(copy), kept = places_.find(original);
+    if (found == places_.end() || kept == places_.end()) continue;
+    if (!same_values(found->second.weight, kept->second.weight))
+      broken(fmt::format("{} differs from {}: this MTP layer has a vocabulary of its own", copy, original), found->second.weight.where(),
+             fmt::format("remove the tensors mtp.* to read the model without MTP, or use a release whose {} is a copy", copy));
+    places_.erase(found);
+    dropped.push_back(copy);
+  }
+  if (!dropped.empty()) note(fmt::format("{} equal embed.weight and head.weight: the copies are dropped", fmt::join(dropped, " and ")), /*warn=*/false);
+}
+
+// Every row of the model has its tensors, every tensor has its row.
+void ModelFolderSource::recognise_all(std::vector<std::string> unknown) {
+  std::vector<std::string> missing, missing_mtp;
+  std::unordered_set<std::string> known;
+  bool any_mtp = false;
+  for (const TensorRow& row : tensor_map(config_)) {
+    const bool mtp = row.layer >= config_.n_layers;
+    known.insert(row.name);
+    if (const auto found = places_.find(row.name); found != places_.end()) {
+      any_mtp = any_mtp || mtp;
+      found->second.recognise(row);
+    } else {
+      (mtp ? missing_mtp : missing).push_back(row.name);
     }
-    broken(fmt::format("{} is {}, the model needs {}", stored.name, found, needed), place.weight.where(), fix);
-  };
-  const auto text = [](StoredDtype dtype, const std::vector<int64_t>& shape) { return fmt::format("{} [{}]", stored_dtype_name(dtype), fmt::join(shape, ", ")); };
-
-  if (row.holds_ids()) {
-    if ((stored.dtype != StoredDtype::kI64 && stored.dtype != StoredDtype::kI32) || stored.shape != row.shape) wrong(text(stored.dtype, stored.shape), text(StoredDtype::kI64, row.shape));
-    return;
   }
-  if (is_wide(stored.dtype)) {
-    if (stored.shape != row.shape) wrong(fmt::format("[{}]", fmt::join(stored.shape, ", ")), fmt::format("[{}]", fmt::join(row.shape, ", ")));
-    return;
+  for (const auto& [name, place] : places_)
+    if (!known.contains(name)) unknown.push_back(name);
+  std::sort(unknown.begin(), unknown.end());
+  if (!unknown.empty()) {
+    const bool drafts = std::any_of(unknown.begin(), unknown.end(), [](const std::string& name) { return name.starts_with("mtp."); });
+    broken(fmt::format("tensors that this model does not have: {}", some_of(unknown)), path_.string(),
+           drafts ? "this layout of MTP layers is unknown (draft layers of other releases differ): use the release whose config.json this is"
+                  : "the config.json of this folder must be the one of these weights; remove files that are no part of the model");
   }
-  const bool fp8 = stored.dtype == StoredDtype::kF8_E4M3, fp4 = stored.dtype == StoredDtype::kI8 || stored.dtype == StoredDtype::kU8;
-  if ((!fp8 && !fp4) || row.shape.size() != 2 || !row.name.ends_with(".weight"))
-    wrong(text(stored.dtype, stored.shape), fmt::format("BF16, F32, or for linear layers F8_E4M3 or packed I8, of logical shape [{}]", fmt::join(row.shape, ", ")));
-  place.encoding = fp8 ? Encoding::kFp8Block128 : Encoding::kFp4Block32;
-  if (fp4 && row.shape[1] % 2 != 0) wrong(text(stored.dtype, stored.shape), "an even number of columns for FP4");
-  const std::vector<int64_t> codes = fp8 ? row.shape : std::vector<int64_t>{row.shape[0], row.shape[1] / 2};
-  if (stored.shape != codes) wrong(text(stored.dtype, stored.shape), text(stored.dtype, codes));
-  const auto scale = scales_.find(row.name);
-  if (scale == scales_.end()) broken(fmt::format("{} is {} but has no scale", stored.name, stored_dtype_name(stored.dtype)), place.weight.where(), "fetch the folder again, with all its shards");
-  place.scale = scale->second;
-  const StoredTensor& s = *place.scale->stored;
-  const std::vector<int64_t> needed = fp8 ? blocks(row.shape, 128, 128) : blocks(row.shape, 1, 32);
-  if (s.shape != needed || (s.dtype != StoredDtype::kF8_E8M0 && !(fp8 && s.dtype == StoredDtype::kF32)))
-    broken(fmt::format("{} is {}, needed is F8_E8M0{} [{}]", s.name, text(s.dtype, s.shape), fp8 ? " or F32" : "", fmt::join(needed, ", ")), place.scale->where(),
-           "only blocks of 128x128 (FP8) and 1x32 (FP4) are known: use the official layout");
+  if (any_mtp) missing.insert(missing.end(), missing_mtp.begin(), missing_mtp.end());
+  if (!missing.empty()) broken(fmt::format("tensors are missing: {}", some_of(missing)), path_.string(), "fetch the folder again, with all its shards");
+  mtp_missing_ = !missing_mtp.empty();
 }
 
-const ModelFolderSource::Place& ModelFolderSource::place(const TensorRow& row) const { return places_.at(row.name); }
-
-at::ScalarType ModelFolderSource::exact_dtype(const TensorRow& row) const {
-  const Place& p = place(row);
-  if (row.holds_ids()) return at::kLong;
-  if (p.encoding == Encoding::kPlain) return scalar_type_of(p.weight.stored->dtype);
-  return p.scale->stored->dtype == StoredDtype::kF8_E8M0 ? at::kBFloat16 : at::kFloat;
+// config_ says how the tensors are stored; where config.json says something else, that is worth a line.
+void ModelFolderSource::settle_storage() {
+  std::map<Encoding, int64_t> n_experts;
+  int64_t n_blocks = 0, n_float_scales = 0;
+  for (const TensorRow& row : tensor_map(config_)) {
+    const auto found = places_.find(row.name);
+    if (found == places_.end()) continue;
+    const StoredWeight& stored = found->second;
+    if (row.expert >= 0 && row.layer < config_.n_layers) ++n_experts[stored.encoding];
+    n_blocks += stored.encoding != Encoding::kPlain;
+    n_float_scales += stored.encoding == Encoding::kFp8Block128 && stored.scale->stored->dtype == StoredDtype::kF32;
+  }
+  if (n_blocks > 0) {
+    const Encoding experts = std::max_element(n_experts.begin(), n_experts.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
+    const Encoding released = experts == Encoding::kNvfp4 ? Encoding::kFp4Block32 : experts;
+    const Json json = config_json();
+    if (!config_.quantized) {
+      note(fmt::format("config.json has no quantization_config, but {} tensors are stored in blocks: read as they are stored", n_blocks), /*warn=*/true);
+    } else {
+      if (json.contains("expert_dtype") && released != config_.expert_encoding)
+        note(fmt::format("config.json says expert_dtype {}, but the experts are stored as {}: read as they are stored", json["expert_dtype"].dump(), encoding_name(experts)), /*warn=*/true);
+      if (config_.scales_are_e8m0 && n_float_scales > 0)
+        note(fmt::format("config.json says scale_fmt ue8m0, but {} scales are F32: they are multiplied as F32", n_float_scales), /*warn=*/false);
+    }
+    config_.quantized = true;
+    config_.expert_encoding = released;
+    config_.scales_are_e8m0 = n_float_scales == 0;
+  } else if (config_.quantized) {
+    note("config.json has a quantization_config, but no tensor is stored in blocks: read as they are stored", /*warn=*/true);
+  }
+  for (TensorRow& row : tensor_map(config_))
+    if (places_.contains(row.name)) rows_.push_back(std::move(row));
 }
 
-Tensor ModelFolderSource::read_rows(const TensorRow& row, int64_t begin, int64_t end) const {
-  const Place& p = place(row);
-  const StoredTensor& whole = *p.weight.stored;
-  // A fused tensor [E, rows, columns] is a list of E * rows rows.
-  const auto row_shape = at::IntArrayRef(whole.shape).slice(p.expert >= 0 ? 2 : 1);
-  const int64_t first = (p.expert >= 0 ? p.expert * whole.shape[1] : 0) + p.first_row + begin;
-  const Tensor stored = p.weight.file->rows(whole, first, end - begin, row_shape);
-  if (p.encoding == Encoding::kPlain) return row.holds_ids() ? stored.to(at::kLong) : stored;
-  const Tensor scales = p.scale->file->tensor(*p.scale->stored);
-  const Dequantized result = p.encoding == Encoding::kFp8Block128 ? dequantize_fp8_block(stored, scales.narrow(0, begin / 128, (end + 127) / 128 - begin / 128))
-                                                      : dequantize_fp4_block(stored, scales.narrow(0, begin, end - begin));
-  if (result.n_bad > 0)
-    broken(fmt::format("{} has {} NaN codes or NaN scales", p.weight.stored->name, result.n_bad), p.weight.where(), "the file is damaged: fetch it again");
-  return result.value;
-}
-
-void ModelFolderSource::release_rows(const TensorRow& row, int64_t begin, int64_t end) const {
-  const Place& p = place(row);
-  const StoredTensor& stored = *p.weight.stored;
-  const bool fused = p.expert >= 0;
-  const int64_t n_rows = fused ? stored.shape[0] * stored.shape[1] : stored.shape[0];
-  const uint64_t row_bytes = n_rows > 0 ? stored.bytes / static_cast<uint64_t>(n_rows) : 0;
-  const int64_t first = (fused ? p.expert * stored.shape[1] : 0) + p.first_row + begin;
-  p.weight.file->release(stored.offset + static_cast<uint64_t>(first) * row_bytes, static_cast<uint64_t>(end - begin) * row_bytes);
-  if (p.scale && end == row.shape[0]) p.scale->file->release(p.scale->stored->offset, p.scale->stored->bytes);
+void ModelFolderSource::note_narrow_tensors() {
+  std::vector<std::string> narrow;
+  for (const TensorRow& row : rows_) {
+    const StoredDtype stored = place(row).weight.stored->dtype;
+    if (row.dtype == StoredDtype::kF32 && stored_dtype_bytes(stored) < stored_dtype_bytes(row.dtype)) narrow.push_back(row.name);
+  }
+  if (!narrow.empty())
+    note(fmt::format("{} tensors are stored in 16 bits that releases store in F32 ({}): their values are taken as they are", narrow.size(), some_of(narrow, 3)), /*warn=*/true);
 }
 
 Json ModelFolderSource::config_json() const { return read_json(folder() / "config.json", ErrorKind::kConfig); }

@@ -1,6 +1,7 @@
 #pragma once
-// Weights of a model folder: any of the four spellings (tensor_names.h), plain or FP8 or FP4, one file or shards.
+// Weights of a model folder: any of the spellings of tensor_names.h, plain or in blocks, one file or shards.
 
+#include "checkpoint/stored_weight.h"
 #include "checkpoint/weight_source.h"
 
 namespace temper {
@@ -9,9 +10,10 @@ class ModelFolderSource : public WeightSource {
  public:
   explicit ModelFolderSource(const fs::path& folder);
 
-  at::ScalarType exact_dtype(const TensorRow& row) const override;
-  Tensor read_rows(const TensorRow& row, int64_t begin, int64_t end) const override;
-  void release_rows(const TensorRow& row, int64_t begin, int64_t end) const override;
+  at::ScalarType exact_dtype(const TensorRow& row) const override { return place(row).exact_dtype(row); }
+  Encoding encoding(const TensorRow& row) const override { return place(row).encoding; }
+  Tensor read_rows(const TensorRow& row, int64_t begin, int64_t end) const override { return place(row).read_rows(row, begin, end); }
+  void release_rows(const TensorRow& row, int64_t begin, int64_t end) const override { place(row).release_rows(row, begin, end); }
   Json config_json() const override;
   std::vector<std::string> companions() const override;
   std::string companion(const std::string& name) const override;
@@ -19,24 +21,22 @@ class ModelFolderSource : public WeightSource {
   const SafetensorsFolder& files() const { return files_; }
 
  private:
-  /// A released tensor in the files.
-  struct Place {
-    SafetensorsFolder::Entry weight{};
-    std::optional<SafetensorsFolder::Entry> scale;
-    Encoding encoding = Encoding::kPlain;
-    int64_t expert = -1, first_row = 0;   // inside a fused tensor
-  };
-
   void collect();
   void add_fused(const std::string& stored, const std::string& prefix, bool gate_up);
   void add_whole(const std::string& stored, const std::string& name);
-  void check(const TensorRow& row);
-  const Place& place(const TensorRow& row) const;
+  std::vector<std::string> attach_scales();
+  void drop_vocabulary_copies();
+  void check_width() const;
+  void recognise_all(std::vector<std::string> unknown);
+  void settle_storage();
+  void note_narrow_tensors();
+  void note(std::string text, bool warn);
+  const StoredWeight& place(const TensorRow& row) const { return places_.at(row.name); }
   fs::path folder() const { return fs::is_directory(path_) ? path_ : path_.parent_path(); }
 
   SafetensorsFolder files_;
-  std::unordered_map<std::string, Place> places_;
-  std::unordered_map<std::string, SafetensorsFolder::Entry> scales_;   // by the weight's released name
+  std::unordered_map<std::string, StoredWeight> places_;
+  std::unordered_map<std::string, SafetensorsFolder::Entry> scales_, factors_;   // by the weight's released name
 };
 
 }  // namespace temper

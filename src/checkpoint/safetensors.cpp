@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
@@ -12,6 +13,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/json_checks.h"
+#include "base/placeholder.h"
 
 namespace temper {
 namespace {
@@ -43,6 +45,7 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
   // Not base/json's ordered objects: they search their keys one by one, and an index has up to 145,000.
   const std::string text = read_file(path);
   if (json_depth(text) > kMaxJsonDepth) broken(fmt::format("the index nests JSON more than {} deep", kMaxJsonDepth), path.string(), kFetchAgain);
+  refuse_placeholder(text, path.string(), ErrorKind::kCheckpoint);
   const nlohmann::json index = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (index.is_discarded()) broken("the index is not valid JSON", path.string(), kFetchAgain);
   if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object())
@@ -51,7 +54,7 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
   std::map<std::string, std::string> shard_of;
   for (const auto& [name, shard] : weight_map.items()) {
     if (!shard.is_string()) broken(fmt::format("the shard of {} is not a file name", name), path.string(), kFetchAgain);
-    const std::string file = shard.get<std::string>();
+    const std::string file = fs::path(shard.get<std::string>()).lexically_normal().string();   // "./x" is x
     if (fs::path(file).filename() != file || !file.ends_with(".safetensors"))
       broken(fmt::format("the shard of {} is \"{}\", needed is a .safetensors file of the same folder", name, file), path.string(), kFetchAgain);
     shard_of[name] = file;
@@ -70,11 +73,64 @@ std::vector<fs::path> files_of_folder(const fs::path& folder) {
   return files;
 }
 
+// Every shard of the index, or what became of them.
+std::vector<fs::path> files_of_index(const fs::path& folder, const std::map<std::string, std::string>& shard_of) {
+  std::set<std::string> shards;
+  for (const auto& [name, shard] : shard_of) shards.insert(shard);
+  std::vector<fs::path> files;
+  std::vector<std::string> missing;
+  for (const std::string& shard : shards) {
+    if (fs::exists(folder / shard)) files.push_back(folder / shard);
+    else missing.push_back(shard);
+  }
+  if (missing.empty()) return files;
+  const bool one_file = files.empty() && fs::exists(folder / "model.safetensors");
+  if (one_file)
+    broken(fmt::format("none of the {} shards of the index is here, but model.safetensors is: the index was left by an earlier save", shards.size()), (folder / kIndexName).string(),
+           fmt::format("if model.safetensors is the model, remove {}", kIndexName));
+  const size_t n_shown = std::min<size_t>(missing.size(), 5);
+  broken(fmt::format("{} of {} shards {} missing: {}{}", missing.size(), shards.size(), missing.size() == 1 ? "is" : "are", fmt::join(missing.begin(), missing.begin() + static_cast<long>(n_shown), ", "),
+                     missing.size() > n_shown ? ", ..." : ""),
+         (folder / kIndexName).string(), "fetch the missing files into this folder");
+}
+
+// Without an index, names like model-00001-of-00003.safetensors say how many there must be.
+void check_shards_are_complete(const fs::path& folder, const std::vector<fs::path>& files) {
+  std::map<std::string, std::set<std::string>> numbers;   // of "-of-00003.safetensors"
+  for (const fs::path& file : files) {
+    const std::string name = file.filename().string();
+    const size_t of = name.rfind("-of-");
+    if (of == std::string::npos || of < 5) continue;
+    const std::string_view number = std::string_view(name).substr(of - 5, 5), total = std::string_view(name).substr(of + 4, 5);
+    const auto digits = [](std::string_view text) { return text.size() == 5 && text.find_first_not_of("0123456789") == std::string_view::npos; };
+    if (digits(number) && digits(total) && name.substr(of + 9) == ".safetensors") numbers[std::string(total)].insert(std::string(number));
+  }
+  for (const auto& [total, found] : numbers)
+    if (found.size() < std::stoul(total))
+      broken(fmt::format("{} of {} shards are here, and no index", found.size(), std::stoul(total)), folder.string(), "fetch the missing files into this folder, with model.safetensors.index.json");
+}
+
+[[noreturn]] void refuse_folder_without_weights(const fs::path& folder) {
+  std::error_code error;
+  for (const auto& item : fs::directory_iterator(folder, error)) {
+    const std::string ending = item.path().extension().string();
+    if (is_other_weights_file(item.path().filename().string()))
+      broken(fmt::format("the weights are in {}: only safetensors can be read", item.path().filename().string()), folder.string(),
+             ending == ".gguf" ? "use the safetensors release that the GGUF file was made from" : "save them as safetensors: from_pretrained and save_pretrained(folder) of transformers do it");
+  }
+  broken("there is no .safetensors file in this folder", folder.string(), "give the folder that holds config.json and the weights");
+}
+
 void sort_by_element_size(std::vector<StoredTensor>& tensors) {
   std::stable_sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return stored_dtype_bytes(a.dtype) > stored_dtype_bytes(b.dtype); });
 }
 
 }  // namespace
+
+bool is_other_weights_file(std::string_view name) {
+  return (name.ends_with(".bin") && (name.starts_with("pytorch_model") || name.starts_with("adapter_model") || name.starts_with("consolidated"))) || name.ends_with(".pt") || name.ends_with(".pth") ||
+         name.ends_with(".gguf") || name.ends_with(".ckpt") || name.ends_with(".npz");
+}
 
 at::ScalarType scalar_type_of(StoredDtype dtype) {
   for (const auto& [stored, scalar] : kScalarTypes)
@@ -122,15 +178,11 @@ SafetensorsFolder::SafetensorsFolder(const fs::path& path) : path_(path) {
     broken("there is no such file or folder", path.string(), "give a model folder or a .safetensors file");
   } else if (fs::exists(index)) {
     shard_of = read_index(index);
-    std::set<std::string> shards;
-    for (const auto& [name, shard] : shard_of) shards.insert(shard);
-    for (const std::string& shard : shards) {
-      if (!fs::exists(path / shard)) broken(fmt::format("the shard {} is missing", shard), index.string(), kFetchAgain);
-      files.push_back(path / shard);
-    }
+    files = files_of_index(path, shard_of);
   } else {
     files = files_of_folder(path);
-    if (files.empty()) broken("there is no .safetensors file in this folder", path.string(), "give the folder that holds config.json and the weights");
+    if (files.empty()) refuse_folder_without_weights(path);
+    check_shards_are_complete(path, files);
   }
 
   for (const fs::path& file : files) {

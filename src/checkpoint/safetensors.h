@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -21,6 +22,9 @@ namespace temper {
 /// The two namings of element types.  Error{kCheckpoint} for stored types libtorch lacks (none of those we read).
 at::ScalarType scalar_type_of(StoredDtype dtype);
 StoredDtype stored_dtype_of(at::ScalarType dtype);
+
+/// Weights in a format that is not safetensors: pytorch_model.bin, *.pth, *.gguf.
+bool is_other_weights_file(std::string_view name);
 
 /// One open file.  Const methods from any thread.
 class SafetensorsFile {

@@ -10,6 +10,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/placeholder.h"
 
 namespace temper {
 namespace {
@@ -106,7 +107,10 @@ class HeaderBuilder : public nlohmann::json_sax<nlohmann::json> {
   bool number_float(number_float_t, const string_t& text) override {
     broken(fmt::format("{} has {} in \"{}\", needed is a whole number", key_, text, field_), where_);
   }
-  bool null() override { unexpected("null"); }
+  bool null() override {
+    if (depth_ == 1 && key_ == "__metadata__" && !in_array_) return true;   // no metadata
+    unexpected("null");
+  }
   bool boolean(bool) override { unexpected("true or false"); }
   bool binary(binary_t&) override { unexpected("binary data"); }
   bool parse_error(size_t position, const std::string&, const nlohmann::json::exception& e) override {
@@ -170,6 +174,7 @@ void check_sizes_and_offsets(std::vector<StoredTensor>& tensors, uint64_t data_b
 
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> head, uint64_t file_bytes, const std::string& where) {
   if (file_bytes < 8 || head.size() < 8) broken(fmt::format("{} bytes are too few for a safetensors file", file_bytes), where);
+  refuse_placeholder(std::string_view(reinterpret_cast<const char*>(head.data()), std::min<size_t>(head.size(), 512)), where, ErrorKind::kCheckpoint);
   uint64_t length = 0;
   std::memcpy(&length, head.data(), 8);   // little-endian, as every machine we build for
   if (length > kMaxSafetensorsHeaderBytes)

@@ -1,5 +1,6 @@
 #include "checkpoint/tensor_names.h"
 
+#include <algorithm>
 #include <string_view>
 #include <unordered_map>
 
@@ -78,8 +79,9 @@ bool split_layer(std::string_view name, std::string_view& head, std::string_view
 
 std::string released_rest(std::string_view rest) {
   if (const auto found = look_up(kRests, rest); !found.empty()) return std::string(found);
-  // transformers calls the same scales weight_scale_inv; they are multiplied too.
-  for (const auto& [theirs, ours] : {std::pair<std::string_view, std::string_view>{".weight_scale_inv", ".scale"}, {".weight", ".weight"}, {".scale", ".scale"}}) {
+  // transformers calls the same scales weight_scale_inv, NVFP4 copies weight_scale; they are multiplied too.
+  for (const auto& [theirs, ours] : {std::pair<std::string_view, std::string_view>{".weight_scale_inv", ".scale"}, {".weight_scale", ".scale"}, {".weight_scale_2", ".scale_2"},
+                                     {".weight", ".weight"}, {".scale", ".scale"}}) {
     if (!rest.ends_with(theirs)) continue;
     const std::string_view stem = rest.substr(0, rest.size() - theirs.size());
     const auto found = look_up(kLinears, stem);
@@ -90,9 +92,23 @@ std::string released_rest(std::string_view rest) {
 
 }  // namespace
 
+std::string unwrapped_name(std::string_view stored) {
+  constexpr std::string_view kWrappers[] = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"};
+  std::string name;
+  while (!stored.empty()) {
+    const size_t end = std::min(stored.find('.'), stored.size());
+    const std::string_view part = stored.substr(0, end);
+    const bool wrapper = std::find(std::begin(kWrappers), std::end(kWrappers), part) != std::end(kWrappers) || (part == "model" && name.empty());
+    if (!wrapper) name.append(name.empty() ? "" : ".").append(part);
+    stored.remove_prefix(std::min(end + 1, stored.size()));
+  }
+  return name;
+}
+
 std::optional<ReleasedName> released_name(const std::string& stored) {
-  std::string_view name = stored;
-  take_prefix(name, "model.");
+  const std::string unwrapped = unwrapped_name(stored);
+  const std::string_view name = unwrapped;
+  if (name.ends_with("inv_freq") || name.ends_with(".input_scale")) return ReleasedName{.kind = ReleasedName::Kind::kUnused, .name = unwrapped};
   std::string_view head, rest;
   if (!split_layer(name, head, rest)) {
     const auto found = look_up(kTopLevel, name);

@@ -2,8 +2,10 @@
 
 #include <ATen/ops/all.h>
 #include <ATen/ops/isfinite.h>
+#include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/interrupt.h"
 #include "checkpoint/companions.h"
@@ -22,26 +24,30 @@ class TrainingCheckpointSource : public WeightSource {
   explicit TrainingCheckpointSource(const fs::path& folder) : checkpoint_(folder) {
     path_ = folder;
     config_ = parse_model_config(parse_json(checkpoint_.file("config.json"), (folder / "config.json").string(), ErrorKind::kCheckpoint), (folder / "config.json").string());
+    std::unordered_set<std::string> known;
+    std::string missing_mtp;
+    bool any_mtp = false;
     for (TensorRow& row : tensor_map(config_)) {
-      if (checkpoint_.find(stored_name(row))) {
+      const bool mtp = row.layer >= config_.n_layers;
+      known.insert(stored_name(row));
+      if (const ManifestTensor* stored = checkpoint_.find(stored_name(row))) {
+        check(row, *stored);
+        any_mtp = any_mtp || mtp;
         rows_.push_back(std::move(row));
-      } else if (row.layer >= config_.n_layers) {
-        mtp_missing_ = true;
-      } else {
-        checkpoint_.tensor(stored_name(row));   // throws: it is missing
+      } else if (!mtp) {
+        fail(stored_name(row) + " is missing");
+      } else if (missing_mtp.empty()) {
+        missing_mtp = stored_name(row);
       }
     }
-    for (const TensorRow& row : rows_) {
-      const ManifestTensor& stored = *checkpoint_.find(stored_name(row));
-      if (stored.shape != row.shape)
-        throw Error({.kind = ErrorKind::kCheckpoint,
-                     .what = stored.name + " is " + shape_text(stored.shape) + ", the model needs " + shape_text(row.shape),
-                     .where = folder.string(),
-                     .fix = "the checkpoint's config.json does not belong to it: use an earlier checkpoint"});
-    }
+    if (any_mtp && !missing_mtp.empty()) fail(missing_mtp + " is missing");
+    mtp_missing_ = !missing_mtp.empty();
+    for (const ManifestTensor& stored : checkpoint_.manifest().tensors)
+      if (stored.name.starts_with(kWeightPrefix) && !known.contains(stored.name)) fail(stored.name + " belongs to no tensor of the model in config.json");
   }
 
   at::ScalarType exact_dtype(const TensorRow& row) const override { return scalar_type_of(checkpoint_.find(stored_name(row))->dtype); }
+  Encoding encoding(const TensorRow&) const override { return Encoding::kPlain; }
   Tensor read_rows(const TensorRow& row, int64_t begin, int64_t end) const override {
     std::vector<int64_t> start(row.shape.size(), 0), shape = row.shape;
     start[0] = begin;
@@ -65,6 +71,15 @@ class TrainingCheckpointSource : public WeightSource {
   }
 
  private:
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error({.kind = ErrorKind::kCheckpoint, .what = what, .where = path_.string(), .fix = "the manifest and config.json of this checkpoint do not belong together: use an earlier checkpoint"});
+  }
+  // Masters are F32, or F64 in runs in double precision; tables of ids are I64.
+  void check(const TensorRow& row, const ManifestTensor& stored) const {
+    const bool right = row.holds_ids() ? stored.dtype == StoredDtype::kI64 : stored.dtype == StoredDtype::kF32 || stored.dtype == StoredDtype::kF64;
+    if (right && stored.shape == row.shape) return;
+    fail(fmt::format("{} is {} {}, the model needs {} {}", stored.name, stored_dtype_name(stored.dtype), shape_text(stored.shape), row.holds_ids() ? "I64" : "F32", shape_text(row.shape)));
+  }
   static std::string stored_name(const TensorRow& row) { return std::string(kWeightPrefix) + row.name; }
   TrainingCheckpoint checkpoint_;
 };
@@ -89,6 +104,16 @@ std::vector<std::string> tensors_that_are_not_finite(const WeightSource& source)
     bool finite = true;
     source.for_each_part(row, [&](int64_t, const Tensor& part) { finite = finite && at::isfinite(part).all().item<bool>(); });
     if (!finite) names.push_back(row.name);
+  }
+  return names;
+}
+
+std::vector<std::string> tensors_that_are_not_finite(const TrainingCheckpoint& checkpoint) {
+  std::vector<std::string> names;
+  for (const ManifestTensor& tensor : checkpoint.manifest().tensors) {
+    check_interrupt();
+    const Tensor value = checkpoint.tensor(tensor.name);
+    if (value.is_floating_point() && !at::isfinite(value).all().item<bool>()) names.push_back(tensor.name);
   }
   return names;
 }

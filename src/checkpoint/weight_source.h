@@ -10,6 +10,8 @@
 
 namespace temper {
 
+class TrainingCheckpoint;
+
 /// Const methods from any thread.
 class WeightSource {
  public:
@@ -21,9 +23,13 @@ class WeightSource {
   /// The config has MTP layers but the files have none of their tensors, as in checkpoints of transformers.
   bool mtp_missing() const { return mtp_missing_; }
   const fs::path& path() const { return path_; }
+  /// What a reader should know about how the model is stored, one sentence each; logged when it was opened.
+  const std::vector<std::string>& notes() const { return notes_; }
 
-  /// The smallest dtype that holds the stored values exactly: bf16 for FP8 and FP4 with E8M0 scales.
+  /// The smallest dtype that holds the stored values exactly: bf16 for block encodings whose scales are powers of two.
   virtual at::ScalarType exact_dtype(const TensorRow& row) const = 0;
+  /// How the tensor is stored here.
+  virtual Encoding encoding(const TensorRow& row) const = 0;
   /// Rows [begin, end) of the tensor (of a vector: elements).  Block formats come dequantised in fp32, everything else in
   /// its stored dtype, perhaps as a view of the file.
   /// REQUIRES begin a multiple of 128.  Errors  kCheckpoint naming tensor and file, e.g. for NaN scales.
@@ -49,10 +55,14 @@ class WeightSource {
   std::vector<TensorRow> rows_;
   bool mtp_missing_ = false;
   fs::path path_;
+  std::vector<std::string> notes_;
 };
 
 /// Reads everything; the names of tensors with infinities or NaN.
 std::vector<std::string> tensors_that_are_not_finite(const WeightSource& source);
+
+/// The same for all tensors of a training checkpoint, the optimizer's too; checks every digest.
+std::vector<std::string> tensors_that_are_not_finite(const TrainingCheckpoint& checkpoint);
 
 /// Opens a model folder (config.json and safetensors), a training checkpoint `step-N`, or the latest checkpoint of a run
 /// folder.  Checks every name, shape and

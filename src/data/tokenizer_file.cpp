@@ -5,6 +5,7 @@
 #include <charconv>
 #include <unordered_set>
 
+#include "base/placeholder.h"
 #include "data/byte_level.h"
 #include "data/pre_tokenizer.h"
 #include "data/tokenizer_json.h"
@@ -214,10 +215,13 @@ TokenizerFile read_vocab_and_merges(const fs::path& folder) {
   const fs::path vocab_path = folder / "vocab.json", merges_path = folder / "merges.txt";
   Builder builder(vocab_path.string());
   // The same reader as for tokenizer.json: it keeps duplicate keys visible.
-  const std::string wrapped = "{\"model\":{\"vocab\":" + read_file(vocab_path) + "}}";
+  const std::string vocab = read_file(vocab_path);
+  refuse_placeholder(vocab, vocab_path.string(), ErrorKind::kData);
+  const std::string wrapped = "{\"model\":{\"vocab\":" + vocab + "}}";
   builder.add_vocab(parse_raw_tokenizer_json(wrapped, vocab_path.string()).vocab);
   std::vector<std::pair<std::string, std::string>> merges;
   const std::string text = read_file(merges_path);
+  refuse_placeholder(text, merges_path.string(), ErrorKind::kData);
   size_t line_number = 0;
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size());

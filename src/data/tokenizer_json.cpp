@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/json_checks.h"
+#include "base/placeholder.h"
 
 namespace temper {
 namespace {
@@ -145,6 +146,7 @@ std::pair<std::string, std::string> split_merge(std::string_view line, const std
 }
 
 TokenizerJson parse_raw_tokenizer_json(std::string_view text, const std::string& where) {
+  refuse_placeholder(text, where, ErrorKind::kData);
   TokenizerJson out;
   Receiver receiver(out, where);
   Json::sax_parse(text.begin(), text.end(), &receiver);

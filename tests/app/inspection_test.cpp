@@ -46,6 +46,9 @@ TEST(Inspect, DescribesAModelFolderAndItsHealth) {
     if (name == "norm.weight") value[3] = std::numeric_limits<float>::infinity();
   write_model_folder(folder / "bad", tiny_config(), tensors);
   EXPECT_EQ(inspect_path(folder / "bad", false).json.at("health").at("not_finite"), Json({"norm.weight"}));
+  const Inspection good_again = inspect_path(folder / "good", false);
+  EXPECT_EQ(good_again.json.at("encodings"), Json({{"plain", static_cast<int64_t>(tensors.size())}}));
+  EXPECT_EQ(good_again.json.at("notes").size(), 0u);
   const Inspection golden = inspect_path(fs::path(TEMPER_SOURCE_DIR) / "tests/golden/dialects/transformers", false);
   EXPECT_EQ(golden.json.at("spelling"), "transformers");
   EXPECT_EQ(golden.json.at("mtp_missing"), true);
@@ -62,6 +65,12 @@ TEST(Inspect, DescribesCheckpointsAndRunFolders) {
   EXPECT_EQ(checkpoint.json.at("step"), 12);
   EXPECT_EQ(checkpoint.json.at("groups").at("weights").at("bytes"), 16);
   EXPECT_EQ(checkpoint.json.at("digests_checked"), true);
+  EXPECT_EQ(checkpoint.json.at("health").at("not_finite").size(), 0u);
+  writer.save({.step = 13, .tensors = {whole_tensor("weights/a", at::full({4}, std::numeric_limits<float>::quiet_NaN())), whole_tensor("adamw_m/a", at::full({4}, std::numeric_limits<float>::infinity()))},
+               .files = {}});
+  writer.wait();
+  EXPECT_EQ(inspect_path(folder / "run/checkpoints/step-13", true).json.at("health").at("not_finite"), Json({"adamw_m/a", "weights/a"}));
+  fs::remove_all(folder / "run/checkpoints/step-13");
   write_file_atomic(folder / "run/metrics.jsonl", "{\"step\": 1}\n{\"step\": 2}\n");
   const Inspection run = inspect_path(folder / "run", false);
   EXPECT_EQ(run.json.at("kind"), "run");

@@ -10,6 +10,8 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "checkpoint/tensor_names.h"
 #include "checkpoint/training_checkpoint.h"
 #include "support/expect_error.h"
@@ -132,6 +134,39 @@ TEST(LoadModel, ReadsTheMastersOfATrainingCheckpoint) {
   const LoadedModel model = load_model(folder / "run/checkpoints/step-3");
   for (const Parameter& p : model.weights.parameters())
     EXPECT_TRUE(!p.row.trainable() || at::equal(p.master, random_tensor(p.row.shape, p.row.name))) << p.row.name;
+}
+
+// A manifest with right digests that belongs to another model than the config.json next to it.
+TEST(LoadModel, ACheckpointWhoseTensorsAreNotThoseOfItsConfigIsRefused) {
+  const TempFolder folder;
+  const auto write = [&](const ModelConfig& config, const std::function<void(CheckpointContent&)>& change) {
+    CheckpointContent content{.step = 3, .tensors = {}, .files = {{"config.json", to_json(config).dump()}}};
+    for (const TensorRow& row : tensor_map(tiny_config()))
+      content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + row.name, row.holds_ids() ? at::ones(row.shape, at::kLong) : at::ones(row.shape)));
+    change(content);
+    CheckpointWriter writer({.folder = folder.path()});
+    writer.save(content);
+    writer.wait();
+  };
+  const auto set = [](const char* name, const Tensor& value) {
+    return [=](CheckpointContent& content) {
+      for (CheckpointTensor& tensor : content.tensors)
+        if (tensor.name == name) tensor = whole_tensor(name, value);
+    };
+  };
+  write(tiny_config(), set("weights/embed.weight", at::ones({48, 160}, at::kInt)));
+  EXPECT_ERROR(open_weights(folder / "step-3"), ErrorKind::kCheckpoint, "weights/embed.weight is I32 [48, 160], the model needs F32 [48, 160]");
+  write(tiny_config(), set("weights/embed.weight", at::ones({48, 80})));
+  EXPECT_ERROR(open_weights(folder / "step-3"), ErrorKind::kCheckpoint, "weights/embed.weight is F32 [48, 80]");
+  write(tiny_config(), set("weights/layers.0.ffn.gate.tid2eid", at::ones({48, 2})));
+  EXPECT_ERROR(open_weights(folder / "step-3"), ErrorKind::kCheckpoint, "the model needs I64");
+  write(tiny_config(), [](CheckpointContent& content) { std::erase_if(content.tensors, [](const auto& tensor) { return tensor.name == "weights/mtp.0.norm.weight"; }); });
+  EXPECT_ERROR(open_weights(folder / "step-3"), ErrorKind::kCheckpoint, "weights/mtp.0.norm.weight is missing");
+  ModelConfig fewer = tiny_config();
+  fewer.n_layers -= 1;
+  fewer.compress_ratios.erase(fewer.compress_ratios.begin() + fewer.n_layers);
+  write(fewer, [](CheckpointContent&) {});
+  EXPECT_ERROR(open_weights(folder / "step-3"), ErrorKind::kCheckpoint, "belongs to no tensor of the model in config.json");
 }
 
 // Each change to a good folder, the error it gives.

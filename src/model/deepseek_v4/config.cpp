@@ -130,6 +130,7 @@ void read_yarn(const ConfigReader& in, std::optional<double> amplitude, ModelCon
   YarnConfig& yarn = config.yarn;
   double original = static_cast<double>(config.max_positions);
   in.number(yarn.factor, {"factor"}, /*required=*/true);
+  if (!(yarn.factor >= 1)) fail(fmt::format("factor = {}", yarn.factor), in.where(), "YaRN stretches: give a factor of at least 1");
   in.number(original, {"original_max_position_embeddings"});
   in.number(yarn.beta_fast, {"beta_fast"});
   in.number(yarn.beta_slow, {"beta_slow"});
@@ -204,16 +205,17 @@ void read_storage(const ConfigReader& in, ModelConfig& config) {
   if (!config.quantized) return;
   if (quantization) {
     const ConfigReader reader(*quantization, in.where() + ", quantization_config");
-    if (const std::string method = reader.text({"quant_method"}, "fp8"); method != "fp8")
-      fail(fmt::format("quant_method \"{}\"", method), reader.where(), "the official layout is \"fp8\" with 128x128 blocks");
+    if (const std::string method = reader.text({"quant_method"}, "fp8"); method != "fp8" && !method.starts_with("modelopt"))   // the tool of NVFP4 copies
+      fail(fmt::format("quant_method is \"{}\": copies of this tool cannot be read", method), reader.where(), "use the original release, or a copy in bf16, FP8 or NVFP4 (modelopt)");
     if (const auto block = reader.list<int64_t>({"weight_block_size"}); !block.empty() && block != std::vector<int64_t>{128, 128})
       fail(fmt::format("weight_block_size [{}]", fmt::join(block, ", ")), reader.where(), "the official layout has [128, 128]");
     config.scales_are_e8m0 = reader.text({"scale_fmt"}, "float32") == "ue8m0";
   } else {
     config.scales_are_e8m0 = in.text({"scale_fmt"}, "float32") == "ue8m0";
   }
-  const std::string experts = in.text({"expert_dtype"}, "fp4");   // an early release lacks the key; its experts are FP4
-  if (experts == "fp4") config.expert_encoding = Encoding::kFp4Block32;
+  std::string experts = in.text({"expert_dtype"}, "fp4");   // an early release lacks the key; its experts are FP4
+  if (quantization && !in.find({"expert_dtype"})) experts = ConfigReader(*quantization, in.where() + ", quantization_config").text({"expert_dtype"}, experts);
+  if (experts == "fp4" || experts == "mxfp4" || experts == "nvfp4") config.expert_encoding = Encoding::kFp4Block32;
   else if (experts == "fp8") config.expert_encoding = Encoding::kFp8Block128;
   else if (experts == "bf16" || experts == "bfloat16") config.expert_encoding = Encoding::kPlain;
   else fail(fmt::format("expert_dtype \"{}\"", experts), in.where(), "use fp4, fp8 or bf16");
