@@ -18,9 +18,9 @@ struct Row {
   std::vector<Check> strict, loose;   // they differ only where a random letter is drawn
 };
 
-// Two of the 541 prompts ask letter_frequency to count '#' and '!'.  The official checker then draws a letter, once for the strict and once
-// for the loose check.  We draw as it does with random.seed(0), over the whole suite in file order, so a row's verdict does not depend on
-// which other rows were answered.
+// Two of the 541 prompts ask letter_frequency to count '#' and '!'.  The Python checkers then draw a letter for each check.  We draw as
+// lm-evaluation-harness does with random.seed(0): row by row in file order, strict before loose (google-research's evaluation_main checks all rows
+// strictly first).  All rows draw, so a verdict does not depend on which other rows were answered.
 class Letters {
  public:
   char draw() {

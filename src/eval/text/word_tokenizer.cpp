@@ -1,5 +1,5 @@
 // NLTK's word tokenizer (the Penn Treebank conventions): a list of substitutions in a fixed order, then a split at white space.
-// Source: nltk/tokenize/destructive.py, version 3.9.
+// Source: nltk/tokenize/destructive.py, version 3.9; possessive (*+) where giving back cannot find a match, so that long runs of blanks take linear time.
 
 #include <iterator>
 
@@ -43,12 +43,12 @@ const std::vector<Substitution>& before_padding() {
       row(R"(([ \(\[{<])(\"|\'{2}))", R"(\1 `` )"),
       row(R"((\')(?!re|ve|ll|m|t|s|d|n)(\w)\b)", R"(\1 \2)", kIgnoreCase),
       // punctuation
-      row("([^\\.])(\\.)([\\]\\)}>\"\\'»”’ ]*)\\s*$", R"(\1 \2 \3 )"),
+      row("([^\\.])(\\.)([\\]\\)}>\"\\'»”’ ]*+)\\s*+$", R"(\1 \2 \3 )"),
       row(R"(([:,])([^\d]))", R"( \1 \2)"),
       row("([:,])$", R"( \1 )"),
       row(R"(\.{2,})", R"( \0 )"),
       row("[;@#$%&]", R"( \0 )"),
-      row(R"(([^\.])(\.)([\]\)}>"\']*)\s*$)", R"(\1 \2\3 )"),
+      row(R"(([^\.])(\.)([\]\)}>"\']*+)\s*+$)", R"(\1 \2\3 )"),
       row("[?!]", R"( \0 )"),
       row("([^'])' ", R"(\1 ' )"),
       row("[*]", R"( \0 )"),
