@@ -89,9 +89,10 @@ std::vector<fs::path> files_of_index(const fs::path& folder, const std::map<std:
     broken(fmt::format("none of the {} shards of the index is here, but model.safetensors is: the index was left by an earlier save", shards.size()), (folder / kIndexName).string(),
            fmt::format("if model.safetensors is the model, remove {}", kIndexName));
   const size_t n_shown = std::min<size_t>(missing.size(), 5);
-  broken(fmt::format("{} of {} shards {} missing: {}{}", missing.size(), shards.size(), missing.size() == 1 ? "is" : "are", fmt::join(missing.begin(), missing.begin() + static_cast<long>(n_shown), ", "),
-                     missing.size() > n_shown ? ", ..." : ""),
-         (folder / kIndexName).string(), "fetch the missing files into this folder");
+  const std::string what = missing.size() == 1 ? fmt::format("the shard {} is missing (1 of {})", missing[0], shards.size())
+                                               : fmt::format("{} of {} shards are missing: {}{}", missing.size(), shards.size(),
+                                                             fmt::join(missing.begin(), missing.begin() + static_cast<long>(n_shown), ", "), missing.size() > n_shown ? ", ..." : "");
+  broken(what, (folder / kIndexName).string(), "fetch the missing files into this folder");
 }
 
 // Without an index, names like model-00001-of-00003.safetensors say how many there must be.

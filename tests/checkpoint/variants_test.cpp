@@ -261,7 +261,7 @@ TEST_F(Variants, FilesThatAreNotThereAreNamedForWhatIsInTheirPlace) {
   put("model.safetensors.index.json", R"({"weight_map": {"embed.weight": "model-00001-of-00002.safetensors", "head.weight": "model-00002-of-00002.safetensors"}})");
   expect_refused("none of the 2 shards of the index is here, but model.safetensors is: the index was left by an earlier save");
   fs::rename(folder_ / "copy/model.safetensors", folder_ / "copy/model-00001-of-00002.safetensors");
-  expect_refused("1 of 2 shards is missing: model-00002-of-00002.safetensors");
+  expect_refused("the shard model-00002-of-00002.safetensors is missing (1 of 2)");
   fs::remove(folder_ / "copy/model.safetensors.index.json");
   expect_refused("1 of 2 shards are here, and no index");
   fs::rename(folder_ / "copy/model-00001-of-00002.safetensors", folder_ / "copy/pytorch_model.bin");
