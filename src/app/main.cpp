@@ -1,5 +1,6 @@
 #include <c10/util/Exception.h>
 
+#include <cstdio>
 #include <system_error>
 
 #include "app/commands.h"
@@ -9,8 +10,10 @@
 #include "base/files.h"
 #include "base/interrupt.h"
 #include "base/json.h"
+#include "base/memory_reserve.h"
 #include "base/output.h"
 #include "tensor/allocator.h"
+#include "tensor/compute_threads.h"
 
 namespace {
 
@@ -18,6 +21,7 @@ constexpr int kReaderGoneExitCode = 141;   // as the shell shows a program that 
 
 int run(int argc, char** argv) {
   const temper::Action action = temper::parse_command_line(argc, argv, temper::version_text(), temper::all_commands());
+  temper::start_compute_threads();
   const int code = action();
   temper::finish_output();
   return code;
@@ -41,8 +45,9 @@ temper::Error out_of_memory(std::string what) {
 int main(int argc, char** argv) {
   temper::open_closed_streams();
   temper::install_interrupt_handler();
-  temper::install_caching_allocator();
+  temper::install_memory_reserve();
   try {
+    temper::install_caching_allocator();
     return run(argc, argv);
   } catch (const temper::Interrupted&) {
     return temper::kInterruptedExitCode;
@@ -53,7 +58,9 @@ int main(int argc, char** argv) {
   } catch (const c10::Error& e) {
     return fail(internal(e.what_without_backtrace(), "libtorch"));   // our mistake: nothing a user enters may reach its checks
   } catch (const std::bad_alloc&) {
-    return fail(out_of_memory("out of memory"));
+    // Text that needs no memory.
+    std::fputs("resource error: out of memory\n  where: the whole program\n  fix:   use smaller inputs, raise the limit (ulimit -v), or use a machine with more memory\n  code:  app/main.cpp\n", stderr);
+    return static_cast<int>(temper::ErrorKind::kResource);
   } catch (const std::length_error&) {
     return fail(out_of_memory("out of memory: a list larger than any memory was asked for"));
   } catch (const std::filesystem::filesystem_error& e) {

@@ -58,10 +58,10 @@ void throw_config(std::string what, std::string where, std::string fix) {
 }
 
 void check_rule(const Rule& rule, double value, const std::string& key, const std::string& where) {
-  if (value >= rule.min && value <= rule.max) return;   // NaN fails both
-  if (!rule.bounded() && !std::isnan(value)) return;
-  throw_config(fmt::format("{} = {} is not {}", key, value, rule.bounded() ? rule.text() : "a number"), where,
-               fmt::format("choose a value {}", rule.bounded() ? rule.text() : "that is a number"));
+  if (std::isfinite(value) && value >= rule.min && value <= rule.max) return;
+  const std::string needed = rule.bounded() ? rule.text() : "a finite number";
+  throw_config(fmt::format("{} = {} is not {}", key, value, needed), where,
+               fmt::format("choose a {}value {}", std::isfinite(value) ? "" : "finite ", rule.bounded() ? rule.text() : ""));
 }
 
 void check_rule(const Rule& rule, const std::string& value, const std::string& key, const std::string& where) {

@@ -9,10 +9,12 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/output.h"
+#include "base/whole_file.h"
 
 namespace temper {
 namespace {
@@ -34,11 +36,6 @@ int open_or_throw(const fs::path& path, int flags, std::string_view doing) {
   return fd;
 }
 
-struct Closer {
-  int fd;
-  ~Closer() { ::close(fd); }
-};
-
 std::string fix_for(int error_number, bool writing, const fs::path& path) {
   switch (error_number) {
     case ENOSPC: case EDQUOT: return "free space on this disk or choose another folder; what was complete before is untouched";
@@ -54,6 +51,62 @@ std::string fix_for(int error_number, bool writing, const fs::path& path) {
     case EFBIG: return "raise the limit of file sizes (ulimit -f), or choose another file system";
     case ENOMEM: return "use a machine with more memory, or raise its limit (ulimit -v)";
     default: return writing ? "choose another place" : "check the path and its permissions";
+  }
+}
+
+// A descriptor that is closed at the end of the scope.
+class OpenFile {
+ public:
+  explicit OpenFile(int fd) : fd_(fd) {}
+  ~OpenFile() { ::close(fd_); }
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+  int fd() const { return fd_; }
+  struct stat status() const {
+    struct stat info {};
+    ::fstat(fd_, &info);
+    return info;
+  }
+
+ private:
+  int fd_;
+};
+
+const char* kind_of_file(mode_t mode) {
+  return S_ISDIR(mode) ? "a folder" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
+// Opening never waits for the other end of a pipe.
+int open_regular(const fs::path& path, ErrorKind kind = ErrorKind::kData) {
+  const int fd = open_or_throw(path, O_RDONLY | O_NONBLOCK, "opening");
+  struct stat info {};
+  if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) return fd;
+  ::close(fd);
+  throw Error({.kind = kind, .what = fmt::format("this is {}, a regular file is needed", kind_of_file(info.st_mode)), .where = path.string(),
+               .fix = "give the path of a file, or copy the content into one"});
+}
+
+void check_size(uint64_t bytes, uint64_t most_bytes, const fs::path& path, ErrorKind kind) {
+  if (bytes > most_bytes)
+    throw Error({.kind = kind, .what = fmt::format("the file has {} bytes or more, at most {} are read", bytes, most_bytes), .where = path.string(),
+                 .fix = "check the path: a file of this kind is smaller"});
+}
+
+uint64_t size_of(const OpenFile& file) { return S_ISREG(file.status().st_mode) ? static_cast<uint64_t>(file.status().st_size) : 0; }
+
+std::string read_all(const OpenFile& file, const fs::path& path, uint64_t most_bytes, ErrorKind kind = ErrorKind::kData, bool may_be_interrupted = false) {
+  check_size(size_of(file), most_bytes, path, kind);
+  std::string content;
+  content.reserve(size_of(file));
+  char buffer[1 << 16];
+  while (true) {
+    if (may_be_interrupted) check_interrupt();
+    const ssize_t n = ::read(file.fd(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw_system_error("reading", path, errno);
+    if (n == 0) return content;
+    content.append(buffer, static_cast<size_t>(n));
+    check_size(content.size(), most_bytes, path, kind);
   }
 }
 
@@ -97,36 +150,22 @@ void remove_path(const fs::path& path) {
   if (error) throw_system_error("removing", path, error.value());
 }
 
-namespace {
-
-std::string read_descriptor(int fd, const fs::path& path, bool may_be_interrupted) {
-  std::string content;
-  struct stat info {};
-  const bool regular = ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-  if (regular) content.reserve(static_cast<size_t>(info.st_size));
-  char buffer[1 << 16];
-  while (true) {
-    if (may_be_interrupted || !regular) check_interrupt();
-    const ssize_t n = ::read(fd, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw_system_error("reading", path, errno);
-    if (n == 0) return content;
-    content.append(buffer, static_cast<size_t>(n));
-  }
-}
-
-}  // namespace
-
-std::string read_file(const fs::path& path) {
-  const Closer closer{open_or_throw(path, O_RDONLY, "opening")};
-  return read_descriptor(closer.fd, path, false);
-}
+std::string read_file(const fs::path& path) { return read_all(OpenFile(open_regular(path)), path, std::numeric_limits<uint64_t>::max()); }
 
 std::string read_input(const fs::path& path) {
-  if (path == "-") return read_descriptor(STDIN_FILENO, "standard input", true);
-  const Closer closer{open_or_throw(path, O_RDONLY, "opening")};
-  return read_descriptor(closer.fd, path, true);
+  const bool standard = path == "-";
+  const OpenFile file(standard ? ::dup(STDIN_FILENO) : open_or_throw(path, O_RDONLY, "opening"));
+  const mode_t mode = file.status().st_mode;
+  const bool may_never_end = (S_ISCHR(mode) || S_ISBLK(mode)) && !::isatty(file.fd());
+  return read_all(file, standard ? "standard input" : path, may_never_end ? kMostDeviceBytes : std::numeric_limits<uint64_t>::max(), ErrorKind::kData, /*may_be_interrupted=*/true);
 }
+
+std::string read_small_file(const fs::path& path, ErrorKind kind, uint64_t most_bytes) {
+  const OpenFile file(open_regular(path, kind));
+  return read_all(file, path, most_bytes, kind);
+}
+
+void check_small_file(const fs::path& path, ErrorKind kind, uint64_t most_bytes) { check_size(size_of(OpenFile(open_regular(path, kind))), most_bytes, path, kind); }
 
 void write_file_atomic(const fs::path& path, std::string_view content) {
   FileWriter writer(path);
@@ -151,22 +190,12 @@ void sync_folder(const fs::path& folder) {
 }
 
 MappedFile::MappedFile(const fs::path& path) : path_(path) {
-  const int fd = open_or_throw(path, O_RDONLY, "opening");
-  struct stat info {};
-  if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-    ::close(fd);
-    throw_system_error("reading", path, S_ISDIR(info.st_mode) ? EISDIR : EINVAL);
-  }
-  size_ = static_cast<size_t>(info.st_size);
-  if (size_ > 0) {
-    void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
-    const int reason = errno;
-    ::close(fd);
-    if (data == MAP_FAILED) throw_system_error("reading", path, reason);
-    data_ = static_cast<const std::byte*>(data);
-  } else {
-    ::close(fd);
-  }
+  const OpenFile file(open_regular(path));
+  size_ = static_cast<size_t>(file.status().st_size);
+  if (size_ == 0) return;
+  void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd(), 0);
+  if (data == MAP_FAILED) throw_system_error("reading", path, errno);
+  data_ = static_cast<const std::byte*>(data);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept

@@ -5,8 +5,10 @@
 #include <algorithm>
 
 #include "base/json_checks.h"
+#include "base/json_integer.h"
 #include "base/placeholder.h"
 #include "base/utf8.h"
+#include "base/whole_file.h"
 
 template class nlohmann::detail::serializer<temper::Json>;
 
@@ -76,7 +78,7 @@ Json parse_json(std::string_view text, const std::string& where, ErrorKind kind)
   }
 }
 
-Json read_json(const fs::path& path, ErrorKind kind) { return parse_json(read_file(path), path.string(), kind); }
+Json read_json(const fs::path& path, ErrorKind kind) { return parse_json(read_small_file(path, kind), path.string(), kind); }
 
 const Json& json_member(const Json& object, std::string_view key, const std::string& where, ErrorKind kind) {
   if (object.is_object()) {
@@ -90,6 +92,16 @@ const Json& json_member(const Json& object, std::string_view key, const std::str
                .what = fmt::format("the key \"{}\" is missing", key),
                .where = where,
                .fix = object.is_object() ? fmt::format("add it; found: {}", keys) : "a JSON object is needed here"});
+}
+
+int64_t json_integer(const Json& object, std::string_view key, const IntegerBounds& bounds, const std::string& where, ErrorKind kind) {
+  const Json& value = json_member(object, key, where, kind);
+  const bool fits = value.is_number_integer() && !(value.is_number_unsigned() && value.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX));
+  if (fits && value.get<int64_t>() >= bounds.min && value.get<int64_t>() <= bounds.max) return value.get<int64_t>();
+  throw Error({.kind = kind,
+               .what = fmt::format("\"{}\" is {:.60}, needed is a whole number from {} to {}", key, value.is_structured() ? "a list or object" : value.dump(-1, ' ', false, Json::error_handler_t::replace), bounds.min, bounds.max),
+               .where = where,
+               .fix = "correct this number or write the file again"});
 }
 
 }  // namespace temper

@@ -2,18 +2,35 @@
 
 #include <sched.h>
 
+#include <fmt/format.h>
+
 #include <atomic>
+#include <charconv>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <memory>
+
+#include "base/error.h"
 
 namespace temper {
 
 ThreadPool::ThreadPool(int n_threads) {
-  for (int i = 0; i < std::max(1, n_threads); ++i) threads_.emplace_back([this] { work(); });
+  try {
+    threads_.reserve(static_cast<size_t>(std::max(1, n_threads)));
+    for (int i = 0; i < std::max(1, n_threads); ++i) threads_.emplace_back([this] { work(); });
+  } catch (const std::system_error& reason) {
+    stop();
+    throw_no_thread(reason);
+  } catch (...) {
+    stop();
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
@@ -61,9 +78,15 @@ void ThreadPool::parallel_for(int64_t n, const std::function<void(int64_t)>& bod
     const std::lock_guard lock(shared->mutex);
     if (--shared->n_running == 0) shared->done.notify_all();
   };
-  {
+  int64_t n_started = 0;
+  try {
     const std::lock_guard lock(mutex_);
-    for (int64_t i = 0; i < n_jobs; ++i) jobs_.push(run);
+    for (; n_started < n_jobs; ++n_started) jobs_.push(run);
+  } catch (...) {   // no memory: those that started end first, they use `body`
+    const std::lock_guard lock(shared->mutex);
+    shared->n_running -= n_jobs - n_started;
+    shared->first_error = std::current_exception();
+    shared->next = n;
   }
   wake_.notify_all();
   std::unique_lock lock(shared->mutex);
@@ -71,8 +94,20 @@ void ThreadPool::parallel_for(int64_t n, const std::function<void(int64_t)>& bod
   if (shared->first_error) std::rethrow_exception(shared->first_error);
 }
 
+void throw_no_thread(const std::system_error& reason) {
+  throw Error({.kind = ErrorKind::kResource, .what = fmt::format("a thread could not be started: {}", reason.code().message()), .where = "",
+               .fix = "raise the limits on processes and memory (ulimit -u, ulimit -v), or set TEMPER_THREADS and OMP_NUM_THREADS to fewer threads"});
+}
+
 int available_threads() {
-  if (const char* wish = std::getenv("TEMPER_THREADS"); wish && std::atoi(wish) > 0) return std::atoi(wish);
+  if (const char* wish = std::getenv("TEMPER_THREADS"); wish && *wish) {
+    int n = 0;
+    const char* const end = wish + std::strlen(wish);
+    if (const auto [at, error] = std::from_chars(wish, end, n); error != std::errc() || at != end || n < 1 || n > kMostThreads)
+      throw Error({.kind = ErrorKind::kConfig, .what = fmt::format("TEMPER_THREADS = \"{:.40}\" is not a whole number from 1 to {}", wish, kMostThreads), .where = "environment variable TEMPER_THREADS",
+                   .fix = "set it to the number of threads, or unset it to use every core"});
+    return n;
+  }
   cpu_set_t set;
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));

@@ -6,6 +6,7 @@
 #include <functional>
 #include <mutex>
 #include <queue>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -14,6 +15,7 @@ namespace temper {
 /// Runs jobs on a fixed number of threads.  Methods from any thread.
 class ThreadPool {
  public:
+  /// Error{kResource} if the system gives fewer threads.
   explicit ThreadPool(int n_threads);
   ~ThreadPool();  // finishes the queued jobs
 
@@ -23,6 +25,7 @@ class ThreadPool {
 
  private:
   void work();
+  void stop();
 
   std::vector<std::thread> threads_;
   std::queue<std::function<void()>> jobs_;
@@ -31,7 +34,13 @@ class ThreadPool {
   bool stop_ = false;
 };
 
+inline constexpr int kMostThreads = 1024;
+
 /// Cores this process may use: TEMPER_THREADS if set, else the affinity mask.
+/// Error{kConfig} if TEMPER_THREADS is not a whole number from 1 to kMostThreads.
 int available_threads();
+
+/// The error for a thread that could not be started.
+[[noreturn]] void throw_no_thread(const std::system_error& reason);
 
 }  // namespace temper

@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/json_checks.h"
 #include "base/placeholder.h"
+#include "base/whole_file.h"
 
 namespace temper {
 namespace {
@@ -43,7 +44,7 @@ std::shared_ptr<const MappedFile> map_file(const fs::path& path) {
 // The shards an index names, and which tensors it puts where.
 std::map<std::string, std::string> read_index(const fs::path& path) {
   // Not base/json's ordered objects: they search their keys one by one, and an index has up to 145,000.
-  const std::string text = read_file(path);
+  const std::string text = read_small_file(path, ErrorKind::kCheckpoint);
   if (json_depth(text) > kMaxJsonDepth) broken(fmt::format("the index nests JSON more than {} deep", kMaxJsonDepth), path.string(), kFetchAgain);
   refuse_placeholder(text, path.string(), ErrorKind::kCheckpoint);
   const nlohmann::json index = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);

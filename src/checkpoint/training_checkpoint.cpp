@@ -13,11 +13,14 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/partial_folder.h"
+#include "base/threads.h"
+#include "base/whole_file.h"
 
 namespace temper {
 namespace {
 
 constexpr std::string_view kStepPrefix = "step-";
+constexpr uint64_t kMostManifestBytes = uint64_t{4} << 30;   // some hundred bytes for each tensor
 
 [[noreturn]] void broken(std::string what, const std::string& where) {
   throw Error({.kind = ErrorKind::kCheckpoint,
@@ -128,7 +131,7 @@ void CheckpointWriter::save(const CheckpointContent& content) {
   }
   last_copy_seconds_ = seconds_since(start);
   busy_ = true;
-  thread_ = std::thread([this, copy = std::move(copy)]() mutable {
+  start_thread([this, copy = std::move(copy)]() mutable {
     const auto write_start = std::chrono::steady_clock::now();
     try {
       write(std::move(copy));
@@ -138,6 +141,18 @@ void CheckpointWriter::save(const CheckpointContent& content) {
     last_write_seconds_ = seconds_since(write_start);
     busy_ = false;
   });
+}
+
+template <class Body> void CheckpointWriter::start_thread(Body body) {
+  try {
+    thread_ = std::thread(std::move(body));
+  } catch (const std::system_error& reason) {
+    busy_ = false;
+    throw_no_thread(reason);
+  } catch (...) {
+    busy_ = false;
+    throw;
+  }
 }
 
 void CheckpointWriter::wait() {
@@ -211,7 +226,7 @@ void remove_checkpoints_after(const fs::path& folder, int64_t step) {
 TrainingCheckpoint::TrainingCheckpoint(const fs::path& folder) : folder_(folder) {
   const fs::path path = folder / kManifestName;
   if (!fs::exists(path)) broken("there is no manifest.json, so this is no complete checkpoint", folder.string());
-  manifest_ = parse_manifest(read_file(path), path.string());
+  manifest_ = parse_manifest(read_small_file(path, ErrorKind::kCheckpoint, kMostManifestBytes), path.string());
   for (size_t i = 0; i < manifest_.tensors.size(); ++i) {
     const ManifestTensor& tensor = manifest_.tensors[i];
     index_[tensor.name] = i;
@@ -299,7 +314,7 @@ bool TrainingCheckpoint::has_file(const std::string& name) const {
 std::string TrainingCheckpoint::file(const std::string& name) const {
   for (const ManifestFile& file : manifest_.files) {
     if (file.name != name) continue;
-    std::string content = read_file(folder_ / name);
+    std::string content = read_small_file(folder_ / name, ErrorKind::kCheckpoint);
     if (content.size() != file.bytes || xxh3_of(std::as_bytes(std::span(content))) != file.xxh3)
       broken(fmt::format("{} does not have the digest of the manifest", name), folder_.string());
     return content;

@@ -75,6 +75,7 @@ class CheckpointWriter {
 
  private:
   void write(CheckpointContent content);
+  template <class Body> void start_thread(Body body);
 
   Options options_;
   std::thread thread_;

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "base/placeholder.h"
+#include "base/whole_file.h"
 #include "data/byte_level.h"
 #include "data/pre_tokenizer.h"
 #include "data/tokenizer_json.h"
@@ -215,12 +216,12 @@ TokenizerFile read_vocab_and_merges(const fs::path& folder) {
   const fs::path vocab_path = folder / "vocab.json", merges_path = folder / "merges.txt";
   Builder builder(vocab_path.string());
   // The same reader as for tokenizer.json: it keeps duplicate keys visible.
-  const std::string vocab = read_file(vocab_path);
+  const std::string vocab = read_small_file(vocab_path);
   refuse_placeholder(vocab, vocab_path.string(), ErrorKind::kData);
   const std::string wrapped = "{\"model\":{\"vocab\":" + vocab + "}}";
   builder.add_vocab(parse_raw_tokenizer_json(wrapped, vocab_path.string()).vocab);
   std::vector<std::pair<std::string, std::string>> merges;
-  const std::string text = read_file(merges_path);
+  const std::string text = read_small_file(merges_path);
   refuse_placeholder(text, merges_path.string(), ErrorKind::kData);
   size_t line_number = 0;
   for (size_t at = 0; at < text.size();) {
@@ -272,7 +273,7 @@ TokenizerFile read_tokenizer_file(const fs::path& folder_or_file) {
   const fs::path file = is_folder ? folder / "tokenizer.json" : folder_or_file;
   TokenizerFile read;
   if (fs::exists(file)) {
-    read = parse_tokenizer_json(read_file(file), file.string());
+    read = parse_tokenizer_json(read_small_file(file), file.string());
   } else if (is_folder && fs::exists(folder / "vocab.json") && fs::exists(folder / "merges.txt")) {
     check_class_is_gpt2(folder);
     read = read_vocab_and_merges(folder);

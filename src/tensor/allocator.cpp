@@ -139,7 +139,11 @@ class CachingAllocator final : public c10::Allocator {
     const size_t size = *static_cast<const size_t*>(start);
     small_ -= size;
     if (kEveryBlockAlone || kept_ + size > kMostKept) return std::free(start);
-    free_small_[size / kAlignment].push_back(start);
+    try {
+      free_small_[size / kAlignment].push_back(start);
+    } catch (const std::bad_alloc&) {   // this may be called by a destructor
+      return std::free(start);
+    }
     kept_ += size;
   }
 

@@ -8,6 +8,7 @@
 #include <set>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace temper {
 
@@ -24,7 +25,7 @@ class Arena {
 
   /// -> offset of a block of at least `bytes`.
   size_t take(size_t bytes);
-  /// Frees the block at `offset` -> its rounded size.
+  /// Frees the block at `offset` -> its rounded size.  Needs no memory: destructors of tensors call it.
   size_t give(size_t offset);
   /// Forgets what lies beyond `extent` and beyond the highest block in use.
   void cut(size_t extent);
@@ -35,12 +36,20 @@ class Arena {
   void for_each_free(const std::function<void(size_t offset, size_t bytes)>& visit) const;
 
  private:
+  /// The nodes of one free range in the two lists below.
+  struct Node {
+    std::map<size_t, size_t>::node_type range;
+    std::set<std::pair<size_t, size_t>>::node_type size;
+  };
+  void prepare_node();
   void add_free(size_t offset, size_t bytes);
   void remove_free(std::map<size_t, size_t>::iterator range);
 
   std::map<size_t, size_t> free_;                       // offset -> bytes; no two are neighbours
   std::set<std::pair<size_t, size_t>> free_by_size_;    // (bytes, offset) of the same ranges
   std::unordered_map<size_t, size_t> used_;             // offset -> bytes
+  std::vector<Node> spare_;                             // at least one for each block in use
+  size_t n_nodes_ = 0;                                  // in all
   size_t extent_ = 0, in_use_ = 0;
 };
 
