@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/log.h"
+#include "model/deepseek_v4/config_limits.h"
 
 namespace temper {
 namespace {
@@ -30,8 +31,7 @@ class ConfigReader {
   }
   void integer(int64_t& into, Keys keys, bool required = true) const {
     if (const Json* value = look_up(keys, required)) {
-      if (!value->is_number_integer()) wrong(keys, *value, "a whole number");
-      into = value->get<int64_t>();
+      into = whole_number(keys, *value);
     }
   }
   void number(double& into, Keys keys, bool required = false) const {
@@ -46,9 +46,12 @@ class ConfigReader {
     if (!value) return items;
     if (!value->is_array()) wrong(keys, *value, "a list");
     for (const Json& item : *value) {
-      if (std::is_same_v<T, std::string> ? !item.is_string() : !item.is_number_integer())
-        wrong(keys, *value, std::is_same_v<T, std::string> ? "a list of strings" : "a list of whole numbers");
-      items.push_back(item.get<T>());
+      if constexpr (std::is_same_v<T, std::string>) {
+        if (!item.is_string()) wrong(keys, *value, "a list of strings");
+        items.push_back(item.template get<T>());
+      } else {
+        items.push_back(whole_number(keys, item));
+      }
     }
     return items;
   }
@@ -74,8 +77,14 @@ class ConfigReader {
            "add it; another model's default would be wrong silently");
     return value;
   }
+  int64_t whole_number(Keys keys, const Json& value) const {
+    if (!value.is_number_integer()) wrong(keys, value, "a whole number");
+    const bool large = value.is_number_unsigned() ? value.get<uint64_t>() > kLargestConfigNumber : value.get<int64_t>() < -kLargestConfigNumber;
+    if (large) wrong(keys, value, fmt::format("between {} and {}", -kLargestConfigNumber, kLargestConfigNumber));
+    return value.get<int64_t>();
+  }
   [[noreturn]] void wrong(Keys keys, const Json& value, const std::string& needed) const {
-    fail(fmt::format("{} = {} must be {}", *keys.begin(), value.dump(), needed), where_, "correct this key");
+    fail(fmt::format("{} = {} must be {}", *keys.begin(), value.dump().substr(0, 200), needed), where_, "correct this key");
   }
 
   const Json& json_;
@@ -253,6 +262,7 @@ void read_attention(const ConfigReader& in, ModelConfig& config) {
   } else {
     double fraction = 0;
     in.number(fraction, {"partial_rotary_factor"}, /*required=*/true);
+    if (!(fraction >= 0 && fraction <= 1)) fail(fmt::format("partial_rotary_factor = {} is not in [0, 1]", fraction), in.where(), "give the rotated share of a head");
     config.rope_head_dim = static_cast<int64_t>(static_cast<double>(config.head_dim) * fraction + 0.5);
   }
   in.integer(config.q_lora_rank, {"q_lora_rank"});
@@ -290,6 +300,7 @@ void read_ratios(const ConfigReader& in, ModelConfig& config) {
   const int64_t n_listed = static_cast<int64_t>(config.compress_ratios.size());
   config.n_mtp_layers = n_listed == 0 ? 1 : std::max<int64_t>(0, n_listed - config.n_layers);   // where no key says it
   in.integer(config.n_mtp_layers, {"num_nextn_predict_layers", "n_mtp_layers"}, false);
+  check_limits(config, in.where());   // these numbers size the list
   if (n_listed == 0) config.compress_ratios = ratios_from_layer_types(in, config.n_mtp_layers);
   else if (n_listed == config.n_layers) config.compress_ratios.resize(static_cast<size_t>(config.n_layers + std::max<int64_t>(0, config.n_mtp_layers)), 0);
 }
@@ -324,15 +335,7 @@ void validate(const ModelConfig& c, const std::string& where) {
   const auto require = [&](bool ok, const std::string& what, const std::string& fix) {
     if (!ok) fail(what, where, fix);
   };
-  const std::pair<const char*, int64_t> positive[] = {
-      {"vocab_size", c.vocab_size}, {"hidden_size", c.hidden_size}, {"num_hidden_layers", c.n_layers},
-      {"num_attention_heads", c.n_heads}, {"head_dim", c.head_dim}, {"q_lora_rank", c.q_lora_rank},
-      {"o_groups", c.o_groups}, {"o_lora_rank", c.o_lora_rank}, {"n_routed_experts", c.n_routed_experts},
-      {"num_experts_per_tok", c.top_k}, {"moe_intermediate_size", c.moe_intermediate_size},
-      {"sliding_window", c.sliding_window}, {"index_n_heads", c.index_n_heads}, {"index_head_dim", c.index_head_dim},
-      {"index_topk", c.index_top_k}, {"hc_mult", c.hc_mult}, {"hc_sinkhorn_iters", c.hc_sinkhorn_iters}};
-  for (const auto& [name, value] : positive) require(value > 0, fmt::format("{} = {}", name, value), "it must be positive");
-  require(c.n_mtp_layers >= 0, fmt::format("num_nextn_predict_layers = {}", c.n_mtp_layers), "use 0 or more");
+  check_limits(c, where);
   require(c.n_shared_experts == 1, fmt::format("n_shared_experts = {}", c.n_shared_experts), "every DeepSeek-V4 layer has exactly one shared expert");
   require(c.n_hash_layers >= 0 && c.n_hash_layers <= c.n_layers, fmt::format("num_hash_layers = {} of {} layers", c.n_hash_layers, c.n_layers), "use 0 to the number of layers");
   require(c.top_k <= c.n_routed_experts, fmt::format("{} experts per token of {} experts", c.top_k, c.n_routed_experts), "choose fewer experts per token");
@@ -348,9 +351,6 @@ void validate(const ModelConfig& c, const std::string& where) {
     require(ratio != 4 || c.rope_head_dim <= c.index_head_dim, fmt::format("qk_rope_head_dim = {} exceeds index_head_dim = {}", c.rope_head_dim, c.index_head_dim), "the indexer rotates the same number of dims");
     require(i < c.n_layers || ratio == 0, fmt::format("compress_ratios[{}] = {} belongs to an MTP layer", i, ratio), "MTP layers are window-only (0)");
   }
-  require(c.hc_eps >= 0 && c.rms_norm_eps >= 0 && c.swiglu_limit >= 0, "hc_eps, rms_norm_eps or swiglu_limit is negative", "use 0 or more");
-  require(c.rope_theta > 0 && c.compress_rope_theta > 0, "a rotary base is not positive", "the released values are 10000 and 160000");
-  require(!c.yarn.enabled() || c.yarn.original_max_positions > 0, "YaRN without original_max_position_embeddings", "give the original length");
 }
 
 ModelConfig read_model_config(const fs::path& path) {
