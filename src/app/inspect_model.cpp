@@ -154,7 +154,7 @@ void describe_health(Inspection& out, const ModelFolderSource& source, bool read
   const std::vector<std::string> bad = tensors_that_are_not_finite(source);
   out.json["health"] = {{"values_read", true}, {"not_finite", bad}};
   out.text += bad.empty() ? "health: names, shapes and types are right; all values are finite\n"
-                          : fmt::format("health: {} tensors have values that are not finite: {}\n", bad.size(), fmt::join(bad.begin(), bad.begin() + static_cast<long>(std::min<size_t>(20, bad.size())), ", "));
+                          : fmt::format("health: {} tensors have values that are not finite: {}\n", bad.size(), some_names(bad));
 }
 
 void describe_transformers(Inspection& out, const ModelConfig& config) {

@@ -31,6 +31,13 @@ std::string size_text(uint64_t bytes) {
   return unit == 0 ? fmt::format("{} bytes", bytes) : fmt::format("{:.2f} {}", size, kUnits[unit]);
 }
 
+std::string some_names(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 20;
+  std::string text;
+  for (size_t i = 0; i < std::min(kShown, names.size()); ++i) text += (i ? ", " : "") + names[i];
+  return names.size() > kShown ? text + ", ..." : text;
+}
+
 Inspection inspect_checkpoint(const fs::path& folder, bool read_values) {
   const TrainingCheckpoint checkpoint(folder);
   const Manifest& manifest = checkpoint.manifest();
@@ -62,8 +69,12 @@ Inspection inspect_checkpoint(const fs::path& folder, bool read_values) {
   }
   out.text += fmt::format("data position: {}\n", manifest.data_position.dump());
   const bool read = read_values || total <= kAlwaysReadBytes;
-  if (checkpoint.has_file("config.json")) open_weights(folder);   // throws if the weights are not those of config.json
-  if (read) checkpoint.verify();                                  // throws at the first wrong digest
+  if (checkpoint.has_file("config.json")) {
+    const std::unique_ptr<WeightSource> weights = open_weights(folder);   // throws if the weights are not those of config.json
+    for (const TensorRow& row : weights->rows())
+      if (read && row.holds_ids()) weights->for_each_part(row, [](int64_t, const Tensor&) {});   // throws at an id that the model does not have
+  }
+  if (read) checkpoint.verify();   // throws at the first wrong digest
   const std::vector<std::string> bad = read ? tensors_that_are_not_finite(checkpoint) : std::vector<std::string>();
   out.json["digests_checked"] = read;
   out.json["health"] = {{"values_read", read}, {"not_finite", bad}};

@@ -50,6 +50,8 @@ inline constexpr uint64_t kAlwaysReadBytes = uint64_t{4} << 30;
 std::string with_commas(int64_t n);
 /// "148.65 GiB"
 std::string size_text(uint64_t bytes);
+/// The first twenty.
+std::string some_names(const std::vector<std::string>& names);
 }  // namespace detail
 
 }  // namespace temper

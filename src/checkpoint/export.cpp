@@ -1,7 +1,9 @@
 #include "checkpoint/export.h"
 
+#include <ATen/ops/all.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/isfinite.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -109,6 +111,7 @@ class Exporter {
     source_.for_each_part(row, [&](int64_t, const Tensor& part) {
       const Tensor value = part.to(to);
       if (to != part.scalar_type()) compare(value, part);
+      if (value.is_floating_point() && !at::isfinite(value).all().item<bool>()) not_finite(row, at::isfinite(part).all().item<bool>() ? fmt::format(" as {}", dtype_name(to)) : "");
       writer_.write_part(row.name, value);
     });
   }
@@ -118,11 +121,7 @@ class Exporter {
     std::vector<Tensor> scales;
     source_.for_each_part(row, [&](int64_t, const Tensor& part) {
       const Quantized q = fp4 ? quantize_fp4_block(part) : quantize_fp8_block(part);
-      if (q.n_bad > 0)
-        throw Error({.kind = ErrorKind::kNumerics,
-                     .what = fmt::format("{} has values that are not finite in {} blocks", row.name, q.n_bad),
-                     .where = source_.path().string(),
-                     .fix = "export an earlier checkpoint of this run"});
+      if (q.n_bad > 0) not_finite(row, fmt::format(" in {} blocks", q.n_bad));
       if (!rounded_) compare((fp4 ? dequantize_fp4_block(q.codes, q.scales) : dequantize_fp8_block(q.codes, q.scales)).value, part);
       writer_.write_part(row.name, q.codes);
       scales.push_back(q.scales.view(at::kByte));
@@ -130,6 +129,13 @@ class Exporter {
     const Tensor all = at::cat(scales, 0).view(at::ScalarType::Float8_e8m0fnu);
     if (fp4) report_.n_lossy_repacks += count_lossy_fp8_repacks(all);
     scales_[*row.scale_name()] = all;
+  }
+
+  [[noreturn]] void not_finite(const TensorRow& row, const std::string& in_what) const {
+    throw Error({.kind = ErrorKind::kNumerics,
+                 .what = fmt::format("{} has values that are not finite{}", row.name, in_what),
+                 .where = source_.path().string(),
+                 .fix = "export an earlier checkpoint of this run; a model that was fetched is fetched again"});
   }
 
   // Both widened to what holds them exactly.

@@ -11,6 +11,7 @@
 #include "checkpoint/companions.h"
 #include "checkpoint/model_folder_source.h"
 #include "checkpoint/training_checkpoint.h"
+#include "ops/expert_ids.h"
 
 namespace temper {
 namespace {
@@ -91,7 +92,9 @@ void WeightSource::for_each_part(const TensorRow& row, const std::function<void(
   const int64_t step = std::max<int64_t>(1, kPartBytes / row_bytes / kRowBlock) * kRowBlock;
   for (int64_t begin = 0; begin < n_rows; begin += step) {
     const int64_t end = std::min(n_rows, begin + step);
-    body(begin, read_rows(row, begin, end));
+    const Tensor rows = read_rows(row, begin, end);
+    if (row.holds_ids()) check_expert_ids(rows, config_.n_routed_experts, {.name = row.name, .file = path_.string(), .first_token = begin});
+    body(begin, rows);
     release_rows(row, begin, end);
   }
 }
@@ -99,7 +102,6 @@ void WeightSource::for_each_part(const TensorRow& row, const std::function<void(
 std::vector<std::string> tensors_that_are_not_finite(const WeightSource& source) {
   std::vector<std::string> names;
   for (const TensorRow& row : source.rows()) {
-    if (row.holds_ids()) continue;
     check_interrupt();
     bool finite = true;
     source.for_each_part(row, [&](int64_t, const Tensor& part) { finite = finite && at::isfinite(part).all().item<bool>(); });

@@ -44,7 +44,7 @@ class WeightSource {
   /// What is here and does not go into an export.
   virtual std::vector<std::string> not_carried() const = 0;
 
-  /// Calls body(begin, rows) for parts of about 16 MB (in fp32), releasing each after it.
+  /// Calls body(begin, rows) for parts of about 16 MB (in fp32), releasing each after it.  Expert ids are checked (ops/expert_ids.h).
   void for_each_part(const TensorRow& row, const std::function<void(int64_t begin, const Tensor& rows)>& body) const;
 
  protected:

@@ -10,27 +10,12 @@
 
 #include "base/error.h"
 #include "kernels/gather_rows.h"
+#include "ops/expert_ids.h"
 #include "ops/linear.h"
 
 namespace temper {
 void check_tid2eid(const Tensor& tid2eid, int64_t n_routed_experts, const std::string& name) {
-  if (tid2eid.is_meta()) return;
-  const Tensor table = tid2eid.to(at::kLong).contiguous();
-  const int64_t* ids = table.const_data_ptr<int64_t>();
-  const int64_t V = table.size(0), K = table.size(1);
-  for (int64_t token = 0; token < V; ++token) {
-    for (int64_t k = 0; k < K; ++k) {
-      const int64_t id = ids[token * K + k];
-      bool duplicate = false;
-      for (int64_t other = 0; other < k; ++other) duplicate |= ids[token * K + other] == id;
-      if (id >= 0 && id < n_routed_experts && !duplicate) continue;
-      throw Error({.kind = ErrorKind::kCheckpoint,
-                   .what = duplicate ? fmt::format("{} names expert {} twice for token {}", name, id, token)
-                                     : fmt::format("{} names expert {} for token {}, experts are 0 to {}", name, id, token, n_routed_experts - 1),
-                   .where = fmt::format("{}[{}, {}]", name, token, k),
-                   .fix = "load a table whose rows hold distinct expert ids (a freshly initialised transformers model has all zeros)"});
-    }
-  }
+  check_expert_ids(tid2eid, n_routed_experts, {.name = name, .file = {}});
 }
 
 Routing route(const Tensor& u, const Tensor& token_ids, const RouterWeights& weights, const RouterConfig& config) {
