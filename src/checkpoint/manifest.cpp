@@ -8,10 +8,14 @@
 #include <charconv>
 #include <unordered_set>
 
+#include "base/json_integer.h"
+
 namespace temper {
 namespace {
 
 constexpr std::string_view kFormat = "temper-checkpoint";
+constexpr int64_t kMostSteps = int64_t{1} << 40;
+constexpr size_t kMostPieces = 16384;   // each is compared with each
 
 [[noreturn]] void broken(std::string what, const std::string& where) {
   throw Error({.kind = ErrorKind::kCheckpoint,
@@ -31,11 +35,8 @@ uint64_t parse_hex(const Json& text, const std::string& where) {
   return value;
 }
 
-template <class T> T number(const Json& object, std::string_view key, const std::string& where) {
-  const Json& value = json_member(object, key, where, ErrorKind::kCheckpoint);
-  if (!value.is_number_integer() || (value.is_number_integer() && !value.is_number_unsigned() && value.get<int64_t>() < 0))
-    broken(fmt::format("\"{}\" is not a whole number of at least 0", key), where);
-  return value.get<T>();
+uint64_t number(const Json& object, std::string_view key, const std::string& where) {
+  return static_cast<uint64_t>(json_integer(object, key, {0, INT64_MAX}, where, ErrorKind::kCheckpoint));
 }
 
 std::string text_of(const Json& object, std::string_view key, const std::string& where) {
@@ -75,7 +76,8 @@ bool overlap(const ManifestPiece& a, const ManifestPiece& b) {
 // Boxes inside the tensor, pairwise disjoint, of the tensor's size in total: an exact cover.
 void check_cover(const ManifestTensor& tensor, const std::string& where) {
   const auto elements = element_count(tensor.shape);
-  if (!elements) broken(fmt::format("{} has an impossible shape", tensor.name), where);
+  if (!elements || *elements > static_cast<uint64_t>(INT64_MAX) / stored_dtype_bytes(tensor.dtype)) broken(fmt::format("{} has an impossible shape", tensor.name), where);
+  if (tensor.pieces.size() > kMostPieces) broken(fmt::format("{} has {} pieces, at most {} are read", tensor.name, tensor.pieces.size(), kMostPieces), where);
   uint64_t covered = 0;
   for (const ManifestPiece& piece : tensor.pieces) {
     bool inside = piece.start.size() == tensor.shape.size() && piece.shape.size() == tensor.shape.size();
@@ -113,8 +115,8 @@ ManifestTensor tensor_from(const Json& json, const std::string& where) {
     tensor.pieces.push_back({.file = file_name(piece, "file", at),
                              .start = sizes(piece, "start", at),
                              .shape = sizes(piece, "shape", at),
-                             .offset = number<uint64_t>(piece, "offset", at),
-                             .bytes = number<uint64_t>(piece, "bytes", at),
+                             .offset = number(piece, "offset", at),
+                             .bytes = number(piece, "bytes", at),
                              .xxh3 = parse_hex(json_member(piece, "xxh3", at, ErrorKind::kCheckpoint), at)});
   check_cover(tensor, at);
   return tensor;
@@ -140,7 +142,7 @@ std::string render_manifest(const Manifest& manifest) {
 Manifest parse_manifest(std::string_view text, const std::string& where) {
   const Json json = parse_json(text, where, ErrorKind::kCheckpoint);
   if (!json.is_object() || json.value("format", Json()) != Json(std::string(kFormat))) broken("this is not the manifest of a checkpoint", where);
-  const auto version = number<int64_t>(json, "version", where);
+  const int64_t version = json_integer(json, "version", {0, INT64_MAX}, where, ErrorKind::kCheckpoint);
   if (version != kManifestVersion)
     throw Error({.kind = ErrorKind::kCheckpoint,
                  .what = fmt::format("the checkpoint has format version {}, this program reads version {}", version, kManifestVersion),
@@ -151,14 +153,14 @@ Manifest parse_manifest(std::string_view text, const std::string& where) {
     broken("the manifest does not have the digest it claims", where);
 
   Manifest manifest;
-  manifest.step = number<int64_t>(json, "step", where);
-  manifest.seed = number<uint64_t>(json, "seed", where);
+  manifest.step = json_integer(json, "step", {0, kMostSteps}, where, ErrorKind::kCheckpoint);
+  manifest.seed = number(json, "seed", where);
   manifest.mesh = json_member(json, "mesh", where, ErrorKind::kCheckpoint);
   manifest.data_position = json_member(json, "data_position", where, ErrorKind::kCheckpoint);
   manifest.state = json_member(json, "state", where, ErrorKind::kCheckpoint);
   for (const Json& file : json_member(json, "files", where, ErrorKind::kCheckpoint))
     manifest.files.push_back({.name = file_name(file, "name", where, /*inner_folder=*/true),
-                              .bytes = number<uint64_t>(file, "bytes", where),
+                              .bytes = number(file, "bytes", where),
                               .xxh3 = parse_hex(json_member(file, "xxh3", where, ErrorKind::kCheckpoint), where)});
   std::unordered_set<std::string> names;
   for (const Json& tensor : json_member(json, "tensors", where, ErrorKind::kCheckpoint)) {

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
+#include <system_error>
 
 #include "base/error.h"
+#include "base/json_integer.h"
 #include "base/rng.h"
 #include "tensor/from_list.h"
 
@@ -119,8 +122,12 @@ void DataLoader::pack_ahead(int64_t epoch) const {
   const std::lock_guard lock(mutex_);
   const bool known = std::any_of(recent_.begin(), recent_.end(), [&](const auto& entry) { return entry.first == epoch; });
   if (known || ahead_epoch_ == epoch) return;
-  ahead_ = std::async(std::launch::async, [this, epoch] { return pack_epoch(epoch); });
-  ahead_epoch_ = epoch;
+  try {
+    ahead_ = std::async(std::launch::async, [this, epoch] { return pack_epoch(epoch); });
+    ahead_epoch_ = epoch;
+  } catch (const std::system_error&) {
+    ahead_epoch_ = -1;   // no thread to be had: it is packed when it is needed
+  }
 }
 
 std::pair<int64_t, int64_t> DataLoader::locate(int64_t row) const {
@@ -212,8 +219,12 @@ Json DataLoader::position(int64_t step) const {
 
 int64_t DataLoader::resume_step(const Json& position) const {
   const std::string where = "data position of the checkpoint";
-  const std::string digest = json_member(position, "data_digest", where, ErrorKind::kCheckpoint).get<std::string>();
-  const std::string then = json_member(position, "settings", where, ErrorKind::kCheckpoint).get<std::string>();
+  const auto text = [&](const char* key) {
+    const Json& value = json_member(position, key, where, ErrorKind::kCheckpoint);
+    if (!value.is_string()) throw Error({.kind = ErrorKind::kCheckpoint, .what = fmt::format("\"{}\" is not a text", key), .where = where, .fix = "resume from an earlier checkpoint"});
+    return value.get<std::string>();
+  };
+  const std::string digest = text("data_digest"), then = text("settings");
   const auto refuse = [&](std::string what, std::string fix) {
     throw Error({.kind = ErrorKind::kData, .what = std::move(what), .where = where, .fix = std::move(fix)});
   };
@@ -223,8 +234,10 @@ int64_t DataLoader::resume_step(const Json& position) const {
   if (then != settings())
     refuse(fmt::format("the settings of the data order are now \"{}\", the checkpoint was made with \"{}\"", settings(), then),
            "restore these settings, or start a new run folder");
-  return json_member(position, "step", where, ErrorKind::kCheckpoint).get<int64_t>();
+  return json_integer(position, "step", {0, std::numeric_limits<int64_t>::max() / 2 / config_.rows_per_step()}, where, ErrorKind::kCheckpoint);
 }
+
+int64_t DataLoader::n_rows_of_first_epoch() const { return static_cast<int64_t>(epoch_at(0)->rows.size()); }
 
 double DataLoader::packing_efficiency() const {
   const auto first = epoch_at(0);

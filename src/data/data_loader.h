@@ -58,6 +58,7 @@ class DataLoader {
   const SampleStore& store() const { return *store_; }
   /// Tokens over room, of the rows of epoch 0.
   double packing_efficiency() const;
+  int64_t n_rows_of_first_epoch() const;
 
  private:
   struct Epoch {

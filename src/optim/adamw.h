@@ -19,8 +19,8 @@ struct AdamWConfig {
   template <class Visitor> void visit(Visitor& v) {
     v("beta1", beta1, "decay of the mean of gradients, per step", between(0.0, 1.0));
     v("beta2", beta2, "decay of the mean of squared gradients, per step", between(0.0, 1.0));
-    v("epsilon", epsilon, "added to the root of the mean of squares", at_least(0.0));
-    v("weight_decay", weight_decay, "multiplied by lr, per step; not applied to norms, sinks and mHC base and scale", at_least(0.0));
+    v("epsilon", epsilon, "added to the root of the mean of squares", between(0.0, 1e3));
+    v("weight_decay", weight_decay, "multiplied by lr, per step; not applied to norms, sinks and mHC base and scale", between(0.0, 1e3));
   }
 };
 

@@ -17,9 +17,9 @@ struct LrScheduleConfig {
 
   template <class Visitor> void visit(Visitor& v) {
     v("kind", kind, "shape after the warm-up; wsd = constant, then linear decay", one_of({"constant", "linear", "cosine", "wsd"}));
-    v("lr", lr, "peak learning rate, per step", at_least(0.0));
+    v("lr", lr, "peak learning rate, per step", between(0.0, 100.0));
     v("min_ratio", min_ratio, "learning rate at the end, as a fraction of the peak", between(0.0, 1.0));
-    v("warmup_steps", warmup_steps, "steps of linear growth from 0 to the peak", at_least(0));
+    v("warmup_steps", warmup_steps, "steps of linear growth from 0 to the peak", between(0, 1e9));
     v("decay_fraction", decay_fraction, "wsd: fraction of all steps that the final decay takes", between(0.0, 1.0));
   }
 };

@@ -17,8 +17,8 @@ struct MuonConfig {
 
   template <class Visitor> void visit(Visitor& v) {
     v("momentum", momentum, "decay of the momentum buffer, per step", between(0.0, 1.0));
-    v("weight_decay", weight_decay, "multiplied by lr, per step", at_least(0.0));
-    v("update_rms", update_rms, "RMS of one update before lr; equal to AdamW's so both share one lr", at_least(0.0));
+    v("weight_decay", weight_decay, "multiplied by lr, per step", between(0.0, 1e3));
+    v("update_rms", update_rms, "RMS of one update before lr; equal to AdamW's so both share one lr", between(0.0, 1e3));
     v("precision", precision, "dtype of the Newton-Schulz products; auto = the dtype the model computes in", one_of({"auto", "float32", "bfloat16"}));
   }
 };

@@ -21,7 +21,7 @@ struct OptimizerConfig {
 
   template <class Visitor> void visit(Visitor& v) {
     v("kind", kind, "muon = the V4 recipe: Muon for matrices, AdamW for embeddings, head and vectors; adamw = AdamW for all", one_of({"muon", "adamw"}));
-    v("clip_norm", clip_norm, "largest norm of the gradient, of the indexers apart from the rest; 0 = no clipping", at_least(0.0));
+    v("clip_norm", clip_norm, "largest norm of the gradient, of the indexers apart from the rest; 0 = no clipping", between(0.0, 1e12));
     v("frozen", frozen, "parameter classes that are not trained, e.g. [\"embedding\", \"routers\"] (names: temper inspect)");
     v("adamw", adamw, "AdamW's settings");
     v("muon", muon, "Muon's settings");

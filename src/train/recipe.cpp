@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "base/json_checks.h"
+#include "base/whole_file.h"
 #include "data/chat_release.h"
 
 namespace temper {
@@ -20,6 +21,12 @@ void check(const TrainRecipe& r, const fs::path& file) {
          "set path to start from existing weights, or config to start from random ones");
   if (r.model.path.empty() && r.model.tokenizer.empty()) fail(file, "[model] tokenizer is missing", "random weights bring no tokenizer: set [model] tokenizer");
   if (r.data.sources.empty()) fail(file, "there is nothing to train on", "add a [[data.sources]] section with a path");
+  // Each may be large, all at once overflow sizes of tensors.
+  constexpr int64_t kMostMicroBatchTokens = int64_t{1} << 26, kMostStepTokens = int64_t{1} << 40;
+  if (const int64_t n = r.data.sequence_length * r.data.micro_batch; n > kMostMicroBatchTokens)
+    fail(file, "data.sequence_length x data.micro_batch = " + std::to_string(n) + " tokens, at most " + std::to_string(kMostMicroBatchTokens), "lower one of them; data.accumulation_steps makes steps larger");
+  if (const int64_t n = r.data.sequence_length * r.data.rows_per_step(); n > kMostStepTokens)
+    fail(file, "data.sequence_length x data.micro_batch x data.accumulation_steps = " + std::to_string(n) + " tokens, at most " + std::to_string(kMostStepTokens), "lower one of them");
   if (r.train.steps == 0 && r.data.epochs == 0) fail(file, "neither train.steps nor data.epochs is set", "set one of them");
 }
 
@@ -50,6 +57,7 @@ LoadedRecipe load_recipe(const fs::path& file, const std::vector<std::string>& o
   LoadedRecipe loaded;
   if (!fs::exists(file)) throw Error({.kind = ErrorKind::kConfig, .what = "there is no such recipe", .where = file.string(), .fix = "check the path"});
   for (const std::string& text : overrides) require_utf8(text);   // a TOML file is UTF-8
+  check_small_file(file, ErrorKind::kConfig);
   read_config(file, overrides, loaded.recipe);
   loaded.file = file;
   loaded.folder = fs::absolute(file).parent_path();
@@ -79,21 +87,32 @@ StepModelConfig step_model_config(const TrainRecipe& recipe) {
   return {.mtp_weight = t.mtp_loss_weight, .balance_weight = t.balance_loss_weight, .indexer_weight = t.indexer_loss_weight, .recompute = {}, .qat = recipe.qat};
 }
 
-std::vector<std::string> changed_keys(const std::string& earlier_toml, const std::string& toml, const std::vector<std::string>& allowed) {
-  std::map<std::string, std::string> before, after;
-  flatten(parse_toml(earlier_toml, "the run's resolved.toml"), "", before);
+std::vector<RecipeChange> recipe_changes(const std::string& earlier_toml, const std::string& toml, const std::vector<std::string>& allowed) {
+  TrainRecipe usual;
+  std::map<std::string, std::string> before, after, defaults;
+  flatten(parse_toml(earlier_toml, "the run's recipe"), "", before);
   flatten(parse_toml(toml, "the recipe"), "", after);
-  std::vector<std::string> free = {"allow_changes", "checkpoint", "eval", "memory", "train.recompute", "train.log_every", "train.max_consecutive_skips", "run_folder"};
+  flatten(parse_toml(render_toml(usual), "the defaults"), "", defaults);
+  // A key of a newer program is not in recipes written before it.
+  for (const auto& [key, value] : defaults) before.emplace(key, value), after.emplace(key, value);
+  std::vector<std::string> free = {"allow_changes", "checkpoint", "eval", "memory", "train.recompute", "train.exact_resume", "train.log_every", "train.max_consecutive_skips", "run_folder"};
   free.insert(free.end(), allowed.begin(), allowed.end());
   const auto may_change = [&](const std::string& key) {
     return std::any_of(free.begin(), free.end(), [&](const std::string& f) { return f == "*" || is_below(key, f); });
   };
-  std::vector<std::string> changed;
+  std::vector<RecipeChange> changes;
   for (const auto& [key, value] : before)
-    if (const auto found = after.find(key); (found == after.end() || found->second != value) && !may_change(key)) changed.push_back(key);
+    if (const auto found = after.find(key); (found == after.end() || found->second != value) && !may_change(key))
+      changes.push_back({.key = key, .before = value, .now = found == after.end() ? "" : found->second});
   for (const auto& [key, value] : after)
-    if (!before.count(key) && !may_change(key)) changed.push_back(key);
-  return changed;
+    if (!before.count(key) && !may_change(key)) changes.push_back({.key = key, .before = "", .now = value});
+  return changes;
+}
+
+std::vector<std::string> changed_keys(const std::string& earlier_toml, const std::string& toml, const std::vector<std::string>& allowed) {
+  std::vector<std::string> keys;
+  for (const RecipeChange& change : recipe_changes(earlier_toml, toml, allowed)) keys.push_back(change.key);
+  return keys;
 }
 
 }  // namespace temper

@@ -23,8 +23,8 @@ struct TrainedModelConfig {
     v("path", path, "model folder to start from; relative to the recipe's folder");
     v("config", config, "config.json of a model that starts from random weights; relative to the recipe's folder");
     v("tokenizer", tokenizer, "folder or file of the tokenizer; empty = the model's folder");
-    v("init_std", init_std, "random weights: standard deviation of matrices and embeddings", at_least(0.0));
-    v("hc_scale", hc_scale, "random weights: scale of the hyper-connections' token-dependent part", at_least(0.0));
+    v("init_std", init_std, "random weights: standard deviation of matrices and embeddings", between(0.0, 1e3));
+    v("hc_scale", hc_scale, "random weights: scale of the hyper-connections' token-dependent part", between(0.0, 1e3));
   }
 };
 
@@ -32,6 +32,7 @@ struct TrainConfig {
   int64_t steps = 0;
   std::string dtype = "bfloat16";
   bool recompute = false;
+  bool exact_resume = false;
   double mtp_loss_weight = 0.0;
   double balance_loss_weight = 0.0;
   double indexer_loss_weight = 0.0;
@@ -41,16 +42,17 @@ struct TrainConfig {
   int64_t log_every = 10;
 
   template <class Visitor> void visit(Visitor& v) {
-    v("steps", steps, "optimizer steps; 0 = data.epochs passes over the data", at_least(0));
+    v("steps", steps, "optimizer steps; 0 = data.epochs passes over the data", between(0, 1e9));
     v("dtype", dtype, "in which the model computes; masters, norms, router, mHC and losses are float32 always", one_of({"bfloat16", "float32"}));
     v("recompute", recompute, "every sub-layer keeps only what enters it and is computed again in the backward pass: least memory, a third more time; false = what [memory] asks for");
-    v("mtp_loss_weight", mtp_loss_weight, "weight of the loss of the second next token; 0 = MTP blocks are carried along, not trained", at_least(0.0));
-    v("balance_loss_weight", balance_loss_weight, "weight of the sequence-wise balance loss of the routers (V4: 1e-4)", at_least(0.0));
-    v("indexer_loss_weight", indexer_loss_weight, "weight of the indexers' own loss; 0 = indexers are frozen", at_least(0.0));
-    v("router_bias_speed", router_bias_speed, "step of the routers' selection bias (V4 pre-training: 0.001; 0 = fixed, as for released weights)", at_least(0.0));
+    v("exact_resume", exact_resume, "refuse to resume where the numbers may differ from those of an undisturbed run: another instruction set, number of threads, kernels or version");
+    v("mtp_loss_weight", mtp_loss_weight, "weight of the loss of the second next token; 0 = MTP blocks are carried along, not trained", between(0.0, 1e3));
+    v("balance_loss_weight", balance_loss_weight, "weight of the sequence-wise balance loss of the routers (V4: 1e-4)", between(0.0, 1e3));
+    v("indexer_loss_weight", indexer_loss_weight, "weight of the indexers' own loss; 0 = indexers are frozen", between(0.0, 1e3));
+    v("router_bias_speed", router_bias_speed, "step of the routers' selection bias (V4 pre-training: 0.001; 0 = fixed, as for released weights)", between(0.0, 1e3));
     v("seed", seed, "of random weights", between(0, 9e15));
-    v("max_consecutive_skips", max_consecutive_skips, "stop after this many steps in a row with a loss or gradient that is not finite", at_least(1));
-    v("log_every", log_every, "steps between plain progress lines where stderr is no terminal", at_least(1));
+    v("max_consecutive_skips", max_consecutive_skips, "stop after this many steps in a row with a loss or gradient that is not finite", between(1, 1e9));
+    v("log_every", log_every, "steps between plain progress lines where stderr is no terminal", between(1, 1e9));
   }
 };
 
@@ -58,7 +60,7 @@ struct MemoryConfig {
   double budget_gib = 0;
 
   template <class Visitor> void visit(Visitor& v) {
-    v("budget_gib", budget_gib, "memory of the whole program in GiB; sub-layers are computed again in the backward pass as far as it takes to fit; 0 = no limit", at_least(0.0));
+    v("budget_gib", budget_gib, "memory of the whole program in GiB; sub-layers are computed again in the backward pass as far as it takes to fit; 0 = no limit", between(0.0, 1e9));
   }
 };
 
@@ -66,11 +68,13 @@ struct CheckpointConfig {
   int64_t every_steps = 500;
   double every_seconds = 0;
   int64_t keep_last = 2;
+  bool fallback = false;
 
   template <class Visitor> void visit(Visitor& v) {
-    v("every_steps", every_steps, "steps between checkpoints; 0 = only at the end", at_least(0));
-    v("every_seconds", every_seconds, "also when the last one is older than this; 0 = never", at_least(0.0));
-    v("keep_last", keep_last, "complete checkpoints that are kept; 0 = all", at_least(0));
+    v("every_steps", every_steps, "steps between checkpoints; 0 = only at the end", between(0, 1e9));
+    v("every_seconds", every_seconds, "also when the last one is older than this; 0 = never", between(0.0, 1e9));
+    v("keep_last", keep_last, "complete checkpoints that are kept; 0 = all", between(0, 1e9));
+    v("fallback", fallback, "resume from the newest whole checkpoint where a newer one is damaged; false = that is an error");
   }
 };
 
@@ -78,7 +82,7 @@ struct EvalConfig {
   int64_t every_steps = 0;
 
   template <class Visitor> void visit(Visitor& v) {
-    v("every_steps", every_steps, "steps between measurements of the held-out loss; 0 = only before the first and after the last step", at_least(0));
+    v("every_steps", every_steps, "steps between measurements of the held-out loss; 0 = only before the first and after the last step", between(0, 1e9));
   }
 };
 
@@ -135,8 +139,14 @@ TrainedParts trained_parts(const TrainRecipe& recipe);
 /// Without recomputation, which train/memory_plan.h chooses.
 StepModelConfig step_model_config(const TrainRecipe& recipe);
 
-/// Keys that differ between two resolved recipes, without those that `allowed` names (a key, a section, or "*") and those
+/// A key whose value differs between two resolved recipes; a side that lacks the key has its default.
+struct RecipeChange {
+  std::string key, before, now;
+};
+/// The changes between two resolved recipes, without those that `allowed` names (a key, a section, or "*") and those
 /// that do not change what is trained (checkpoint, eval, logging, allow_changes itself).
+std::vector<RecipeChange> recipe_changes(const std::string& earlier_toml, const std::string& toml, const std::vector<std::string>& allowed);
+/// Their keys.
 std::vector<std::string> changed_keys(const std::string& earlier_toml, const std::string& toml, const std::vector<std::string>& allowed);
 
 }  // namespace temper
