@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <ctime>
 #include <sstream>
 
@@ -18,12 +19,16 @@
 #include "base/log.h"
 #include "base/threads.h"
 #include "base/version.h"
+#include "base/whole_file.h"
 #include "kernels/cpu/isa.h"
 
 namespace temper {
 namespace {
 
 int open_for_appending(const fs::path& path) {
+  std::error_code error;
+  if (fs::is_fifo(path, error))   // opening it would wait for a reader
+    throw Error({.kind = ErrorKind::kResource, .what = "this is a pipe, and lines of a run's record are appended to it", .where = path.string(), .fix = "remove it, or give this run another run_folder"});
   const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) throw_system_error("opening for writing", path, errno);
   return fd;
@@ -56,25 +61,6 @@ void drop_broken_line(int fd, const fs::path& path) {
 
 std::string utc_now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
 
-// -1 where a line says none.
-int64_t step_of_line(const Json& line) {
-  const auto step = line.is_object() ? line.find("step") : line.end();
-  return step != line.end() && step->is_number_integer() ? step->get<int64_t>() : -1;
-}
-
-// The lines up to and including `step`; a broken last line is dropped.
-std::string lines_up_to(const std::string& text, int64_t step) {
-  std::string kept;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = text.find('\n', begin);
-    if (end == std::string::npos) break;
-    const Json line = try_parse_json(std::string_view(text).substr(begin, end - begin)).value_or(Json());
-    if (step_of_line(line) <= step) kept += text.substr(begin, end + 1 - begin);
-    begin = end + 1;
-  }
-  return kept;
-}
-
 }  // namespace
 
 RunRecord::RunRecord(const fs::path& folder) : folder_(folder) {
@@ -99,27 +85,51 @@ RunRecord::~RunRecord() {
 std::optional<std::string> RunRecord::earlier_recipe() const {
   const fs::path path = folder_ / "resolved.toml";
   if (!fs::exists(path)) return std::nullopt;
-  return read_file(path);
+  return read_small_file(path, ErrorKind::kConfig);
 }
 
 void RunRecord::write_recipe(const std::string& toml) { write_file_atomic(folder_ / "resolved.toml", toml); }
-void RunRecord::write_environment(const Json& environment) { write_file_atomic(folder_ / "environment.json", environment.dump(2) + "\n"); }
 
-void RunRecord::start_at(int64_t step) {
-  const fs::path path = folder_ / "metrics.jsonl";
+Json RunRecord::earlier_environment() const {
+  const fs::path path = folder_ / "environment.json";
+  const Json found = fs::exists(path) ? try_parse_json(read_small_file(path)).value_or(Json()) : Json();
+  return found.is_object() ? found : Json();
+}
+
+void RunRecord::write_environment(Json environment, int64_t step) {
+  const fs::path path = folder_ / "environment.json";
+  Json earlier = Json::array();
   if (fs::exists(path)) {
-    const std::string text = read_file(path), kept = lines_up_to(text, step);
-    if (kept != text) write_file_atomic(path, kept);
+    // A damaged file is kept as it is, as text.
+    const std::string text = read_small_file(path);
+    Json before = try_parse_json(text).value_or(Json());
+    if (!before.is_object()) before = Json{{"damaged", text}};
+    if (before.contains("earlier") && before["earlier"].is_array()) earlier = std::move(before["earlier"]);
+    before.erase("earlier");
+    earlier.push_back(std::move(before));
   }
+  environment["time"] = utc_now();
+  environment["from_step"] = step;
+  environment["earlier"] = std::move(earlier);
+  write_file_atomic(path, environment.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+MetricsCheck RunRecord::start_at(int64_t step) {
+  const fs::path path = folder_ / "metrics.jsonl", events = folder_ / "events.jsonl";
+  const std::string text = fs::exists(path) ? read_file(path) : "";
+  MetricsCheck check = check_metrics(text, step, evaluations_in_events(read_file(events), step));
+  if (step < 0) check = {};
+  if (check.kept != text) write_file_atomic(path, check.kept);
   metrics_ = open_for_appending(path);
   board_ = std::make_unique<EventFile>(folder_, step + 1);
+  return check;
 }
 
 bool RunRecord::has_metric(int64_t step, const std::string& name) const {
   std::istringstream lines(read_file(folder_ / "metrics.jsonl"));
   for (std::string text; std::getline(lines, text);) {
     const Json line = try_parse_json(text).value_or(Json());
-    if (step_of_line(line) == step && line.contains(name)) return true;
+    if (line.is_object() && line.value("step", Json()) == Json(step) && line.contains(name)) return true;
   }
   return false;
 }
@@ -144,6 +154,7 @@ void RunRecord::flush() {
 Json describe_environment() {
   utsname host{};
   ::uname(&host);
+  const char* const kernels = std::getenv("TEMPER_KERNELS");   // kernels/registry.cpp
   const int64_t pages = ::sysconf(_SC_PHYS_PAGES), page_size = ::sysconf(_SC_PAGESIZE);
   return {{"temper", kProgramVersion},
           {"commit", program_commit()},
@@ -151,6 +162,7 @@ Json describe_environment() {
           {"device", "cpu"},
           {"isa", isa_name(isa())},
           {"threads", at::get_num_threads()},
+          {"kernels", kernels && std::string_view(kernels) == "reference" ? "reference" : "fast"},
           {"cores", available_threads()},
           {"memory_bytes", pages * page_size},
           {"host", host.nodename},

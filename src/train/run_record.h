@@ -2,10 +2,11 @@
 // The run folder: what a run was asked to do, where it ran, what happened.
 //
 //   resolved.toml        every setting, defaults included
-//   environment.json     versions, machine, device
+//   environment.json     versions, machine, device of the newest start; "earlier": those of the starts before, the oldest first
 //   metrics.jsonl        one object a line: {"step": 12, "train/loss": ..., ...}; names of wall-clock values start with "time/"
 //   events.out.tfevents* the same numbers for TensorBoard
-//   events.jsonl         the audit record: start, resume, memory (the plan), checkpoint, skip, evaluation, stop, finish, each with its cause
+//   events.jsonl         the audit record: start, resume, memory (the plan), checkpoint, skip, evaluation, stop, finish, each with its cause;
+//                        of a run that goes on also environment_changed, recipe_changed, records_damaged, checkpoint_damaged
 //   checkpoints/         checkpoint/training_checkpoint.h
 
 #include <memory>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "eval/report/metrics_check.h"
 #include "train/event_file.h"
 
 namespace temper {
@@ -33,10 +35,14 @@ class RunRecord {
   /// resolved.toml of an earlier start, if there was one.
   std::optional<std::string> earlier_recipe() const;
   void write_recipe(const std::string& toml);
-  void write_environment(const Json& environment);
+  /// environment.json of an earlier start; null if there is none or it is damaged.
+  Json earlier_environment() const;
+  /// `step`: the run goes on from it, 0 = it begins.
+  void write_environment(Json environment, int64_t step);
 
   /// Drops metrics after `step` (-1 = all): they belong to steps that are done again.  Opens the files for appending.
-  void start_at(int64_t step);
+  /// Returns what is missing or damaged of those that should be there.
+  MetricsCheck start_at(int64_t step);
   /// True if the metrics of `step` hold `name` already.
   bool has_metric(int64_t step, const std::string& name) const;
 
@@ -53,7 +59,7 @@ class RunRecord {
   std::unique_ptr<EventFile> board_;
 };
 
-/// Commit, versions, instruction set, threads, memory, host.
+/// Commit, versions, instruction set, threads, kernels, memory, host.
 Json describe_environment();
 
 }  // namespace temper

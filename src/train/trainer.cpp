@@ -4,17 +4,25 @@
 #include <fmt/ranges.h>
 
 #include "base/interrupt.h"
+#include "base/json_integer.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/whole_file.h"
 #include "checkpoint/load_model.h"
 #include "model/deepseek_v4/init.h"
 #include "model/deepseek_v4/released_json.h"
+#include "ops/expert_ids.h"
+#include "optim/grad_clip.h"
 #include "train/held_out.h"
 
 namespace temper {
 namespace {
 
+// Counters of a checkpoint: sums with what a run adds fit 64 bits.
+constexpr int64_t kMostSteps = int64_t{1} << 40, kMostTokens = int64_t{1} << 60;
+
 using Clock = std::chrono::steady_clock;
+constexpr double kMostPasses = 1 << 20;   // as data.epochs
 constexpr const char* kHeldOutLoss = "eval/held_out_loss";
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -32,10 +40,13 @@ const LoadedRecipe& checked(const LoadedRecipe& loaded) {
 }
 
 // The architecture and, for a new run, the values; a resumed run takes its values from the checkpoint.
-ModelWeights first_weights(const LoadedRecipe& loaded, const std::optional<fs::path>& latest) {
+ModelWeights first_weights(const LoadedRecipe& loaded, const TrainingCheckpoint* checkpoint) {
   const TrainRecipe& recipe = loaded.recipe;
   const WeightsOptions options = weights_options(recipe);
-  if (latest) return ModelWeights(parse_model_config(parse_json(TrainingCheckpoint(*latest).file("config.json"), latest->string()), latest->string()), options);
+  if (checkpoint) {
+    const std::string where = checkpoint->folder().string();
+    return ModelWeights(parse_model_config(parse_json(checkpoint->file("config.json"), where), where), options);
+  }
   if (!recipe.model.path.empty()) {
     LoadedModel model = load_model(loaded.resolve(recipe.model.path), options);
     if (model.mtp_missing && recipe.train.mtp_loss_weight > 0)
@@ -49,19 +60,18 @@ ModelWeights first_weights(const LoadedRecipe& loaded, const std::optional<fs::p
 }
 
 // A resumed run takes them from its checkpoint: it does not need the folders it was started from.
-Json first_config_json(const LoadedRecipe& loaded, const std::optional<fs::path>& latest) {
-  if (latest) return parse_json(TrainingCheckpoint(*latest).file("config.json"), latest->string(), ErrorKind::kCheckpoint);
+Json first_config_json(const LoadedRecipe& loaded, const TrainingCheckpoint* checkpoint) {
+  if (checkpoint) return parse_json(checkpoint->file("config.json"), checkpoint->folder().string(), ErrorKind::kCheckpoint);
   const fs::path path = loaded.resolve(loaded.recipe.model.path.empty() ? loaded.recipe.model.config : loaded.recipe.model.path);
   return read_json(fs::is_directory(path) ? path / "config.json" : path, ErrorKind::kConfig);
 }
 
-NamedFiles first_companions(const LoadedRecipe& loaded, const std::optional<fs::path>& latest) {
+NamedFiles first_companions(const LoadedRecipe& loaded, const TrainingCheckpoint* checkpoint) {
   const std::string& model = loaded.recipe.model.path;
-  if (!latest) return read_companions(model.empty() ? fs::path() : loaded.resolve(model), loaded.tokenizer_path());
-  const TrainingCheckpoint checkpoint(*latest);
+  if (!checkpoint) return read_companions(model.empty() ? fs::path() : loaded.resolve(model), loaded.tokenizer_path());
   NamedFiles files;
-  for (const ManifestFile& file : checkpoint.manifest().files)
-    if (is_companion(file.name)) files.emplace_back(file.name, checkpoint.file(file.name));
+  for (const ManifestFile& file : checkpoint->manifest().files)
+    if (is_companion(file.name)) files.emplace_back(file.name, checkpoint->file(file.name));
   return files;
 }
 
@@ -73,6 +83,10 @@ int64_t count_steps(const LoadedRecipe& loaded, const DataLoader& loader) {
   if (in_data >= 0 && wanted > in_data)
     throw Error({.kind = ErrorKind::kConfig, .what = fmt::format("train.steps = {}, but data.epochs = {} ends after {} steps", wanted, loaded.recipe.data.epochs, in_data),
                  .where = loaded.file.string(), .fix = "set data.epochs = 0 to go on with further passes, or lower train.steps"});
+  const double passes = static_cast<double>(wanted) * static_cast<double>(loaded.recipe.data.rows_per_step()) / static_cast<double>(loader.n_rows_of_first_epoch());
+  if (passes > kMostPasses)
+    throw Error({.kind = ErrorKind::kConfig, .what = fmt::format("train.steps = {} would be about {:.0f} passes over the data, at most {:.0f} are made", wanted, passes, kMostPasses),
+                 .where = loaded.file.string(), .fix = "lower train.steps, or give more data"});
   return wanted;
 }
 
@@ -86,13 +100,17 @@ Trainer::Trainer(const LoadedRecipe& loaded)
       loader_(data_.train, recipe_.data),
       total_steps_(count_steps(loaded, loader_)),
       plan_(plan_memory(loaded_, program_bytes())),
-      latest_(find_latest_checkpoint(record_.checkpoints())),
-      model_json_(first_config_json(loaded_, latest_)),
-      companions_(first_companions(loaded_, latest_)),
-      weights_(first_weights(loaded_, latest_)),
+      resume_(find_resume_point(record_.checkpoints(), recipe_.checkpoint.fallback)),
+      resumed_(resume_.checkpoint != nullptr),
+      environment_(describe_environment()),
+      model_json_(first_config_json(loaded_, resume_.checkpoint.get())),
+      companions_(first_companions(loaded_, resume_.checkpoint.get())),
+      weights_(first_weights(loaded_, resume_.checkpoint.get())),
       checkpoints_({.folder = record_.checkpoints(), .keep_last = recipe_.checkpoint.keep_last}),
       recovery_(recipe_.train.max_consecutive_skips) {
+  note_damaged_checkpoints();
   check_recipe_unchanged();
+  check_environment_unchanged();
   weights_.enable_gradients(frozen_rows(recipe_.optim, trained_parts(recipe_)));
   optimizer_ = std::make_unique<Optimizer>(weights_, recipe_.optim, weights_.options().compute_dtype);
   StepModelConfig step_config = step_model_config(recipe_);
@@ -103,44 +121,108 @@ Trainer::Trainer(const LoadedRecipe& loaded)
 
 Trainer::~Trainer() = default;
 
+void Trainer::note_damaged_checkpoints() {
+  if (!resumed_) return;
+  const int64_t step = resume_.checkpoint->manifest().step;
+  for (const auto& [was, is, what] : resume_.damaged)
+    record_.event("checkpoint_damaged", step, {{"cause", what}, {"checkpoint", was}, {"kept_as", is}, {"going_on_from", resume_.checkpoint->folder().filename().string()}});
+}
+
+// The recipe inside the checkpoint decides: its digest says that nobody has edited it.  resolved.toml is for people.
 void Trainer::check_recipe_unchanged() {
-  const std::optional<std::string> earlier = record_.earlier_recipe();
-  if (!earlier || !latest_) return;
-  const std::vector<std::string> changed = changed_keys(*earlier, resolved_, recipe_.allow_changes);
-  if (changed.empty()) return;
-  throw Error({.kind = ErrorKind::kConfig, .what = fmt::format("the recipe has changed since this run was started: {}", fmt::join(changed, ", ")),
-               .where = record_.folder().string(),
-               .fix = "undo the change, set run_folder to start another run, or name these keys in allow_changes to go on with them"});
+  if (!resumed_) return;
+  const TrainingCheckpoint& checkpoint = *resume_.checkpoint;
+  const std::string earlier = checkpoint.file("recipe.toml");
+  const std::vector<RecipeChange> changes = recipe_changes(earlier, resolved_, {});
+  const std::vector<std::string> refused = changed_keys(earlier, resolved_, recipe_.allow_changes);
+  if (!refused.empty())
+    throw Error({.kind = ErrorKind::kConfig, .what = fmt::format("the recipe has changed since this run was started: {}", fmt::join(refused, ", ")),
+                 .where = record_.folder().string(),
+                 .fix = "undo the change, set run_folder to start another run, or name these keys in allow_changes to go on with them"});
+  const int64_t step = checkpoint.manifest().step;
+  if (!changes.empty()) {
+    Json list = Json::object();
+    for (const RecipeChange& change : changes) list[change.key] = {change.before, change.now};
+    log_warn("train", "the run goes on with a changed recipe: {}", list.dump());
+    record_.event("recipe_changed", step, {{"cause", "allow_changes"}, {"changes", std::move(list)}});
+  }
+  const auto differs = [](const std::string& a, const std::string& b) {
+    try {
+      return !recipe_changes(a, b, {}).empty();
+    } catch (const Error&) {
+      return true;   // not even TOML
+    }
+  };
+  const std::optional<std::string> file = record_.earlier_recipe();
+  if (file && (!differs(*file, earlier) || !differs(*file, resolved_))) return;
+  const std::string what = file ? "resolved.toml is not the recipe of the checkpoint" : "resolved.toml is missing";
+  log_warn("train", "{}: the recipe inside {} decides", what, checkpoint.folder().string());
+  record_.event("records_damaged", step, {{"cause", what}, {"file", "resolved.toml"}});
+}
+
+void Trainer::check_environment_unchanged() {
+  if (!resumed_) return;
+  const TrainingCheckpoint& checkpoint = *resume_.checkpoint;
+  const Json before = checkpoint.has_file("environment.json") ? parse_json(checkpoint.file("environment.json"), checkpoint.folder().string(), ErrorKind::kCheckpoint) : record_.earlier_environment();
+  const std::vector<EnvironmentChange> changes = environment_changes(before, environment_);
+  if (changes.empty()) return;
+  if (recipe_.train.exact_resume)
+    throw Error({.kind = ErrorKind::kConfig, .what = fmt::format("the numbers of this run would change: {}", describe(changes)), .where = checkpoint.folder().string(),
+                 .fix = "go on where it ran before (OMP_NUM_THREADS, TEMPER_ISA, TEMPER_KERNELS and the program's version), or set train.exact_resume = false"});
+  log_warn("train", "resumed where the numbers may differ from those of an undisturbed run: {}", describe(changes));
+  Json list = Json::object();
+  for (const EnvironmentChange& change : changes) list[change.name] = {change.before, change.now};
+  record_.event("environment_changed", checkpoint.manifest().step, {{"cause", "the run goes on in another environment"}, {"changes", std::move(list)}});
 }
 
 void Trainer::start_or_resume() {
-  record_.write_environment(describe_environment());
-  if (latest_) restore(TrainingCheckpoint(*latest_));
+  if (resumed_) restore(*resume_.checkpoint);
+  resume_.checkpoint.reset();
+  record_.write_environment(environment_, step_);
   model_->refresh();
   record_.write_recipe(resolved_);
-  record_.start_at(latest_ ? step_ : -1);   // a checkpoint is saved after the measurements of its step
-  record_.event(latest_ ? "resume" : "start", step_, {{"cause", latest_ ? "the run folder holds a checkpoint" : "new run"}, {"total_steps", total_steps_}});
+  const MetricsCheck found = record_.start_at(resumed_ ? step_ : -1);   // a checkpoint is saved after the measurements of its step
+  record_.event(resumed_ ? "resume" : "start", step_, {{"cause", resumed_ ? "the run folder holds a checkpoint" : "new run"}, {"total_steps", total_steps_}});
+  if (!found.complete()) {
+    log_warn("train", "metrics.jsonl is not complete up to step {}: {}", step_, describe(found));
+    Json details = {{"cause", "metrics.jsonl is not complete"}, {"file", "metrics.jsonl"}};
+    details.update(to_json(found));
+    record_.event("records_damaged", step_, details);
+  }
   record_.event("data", step_, data_.report.to_json());
   if (!data_.report.position_warning.empty()) record_.event("warning", step_, {{"cause", data_.report.position_warning}});
   record_.event("memory", step_, {{"plan", to_json(plan_)}});
-  last_checkpoint_step_ = latest_ ? step_ : -1;
+  say_what_has_no_effect();
+  last_checkpoint_step_ = resumed_ ? step_ : -1;
   evaluation_missing_ = evaluation_due() && !record_.has_metric(step_, kHeldOutLoss);
-  finished_before_ = latest_ && step_ >= total_steps_ && !evaluation_missing_;
+  finished_before_ = resumed_ && step_ >= total_steps_ && !evaluation_missing_;
+}
+
+void Trainer::say_what_has_no_effect() {
+  const std::vector<std::string> sentences = settings_without_effect(loaded_, total_steps_, data_.held_out->size());
+  for (const std::string& sentence : sentences) log_warn("train", "{}", sentence);
+  if (!sentences.empty()) record_.event("no_effect", step_, {{"cause", "settings without effect in this run"}, {"settings", sentences}});
 }
 
 void Trainer::restore(const TrainingCheckpoint& checkpoint) {
   WhileDoing work(fmt::format("resuming from {}", checkpoint.folder().string()));
   const Manifest& manifest = checkpoint.manifest();
-  for (const Parameter& p : weights_.parameters()) checkpoint.load_into(std::string(kWeightPrefix) + p.row.name, p.master);
+  for (const Parameter& p : weights_.parameters()) {
+    checkpoint.load_into(std::string(kWeightPrefix) + p.row.name, p.master);
+    if (p.row.holds_ids()) check_expert_ids(p.master, weights_.config().n_routed_experts, {.name = p.row.name, .file = checkpoint.folder().string()});
+  }
   for (const auto& [name, tensor] : optimizer_->states()) checkpoint.load_into(name, tensor);
   const Json& state = manifest.state;
   const std::string where = checkpoint.folder().string();
-  const auto number = [&](const char* key) { return json_member(state, key, where, ErrorKind::kCheckpoint).get<int64_t>(); };
+  const auto number = [&](const char* key, int64_t most = kMostSteps) { return json_integer(state, key, {0, most}, where, ErrorKind::kCheckpoint); };
   optimizer_->set_n_steps(number("optimizer_steps"));
   recovery_.restore(number("consecutive_skips"), number("total_skips"));
-  tokens_ = number("tokens");
-  trained_tokens_ = number("trained_tokens");
+  tokens_ = number("tokens", kMostTokens);
+  trained_tokens_ = number("trained_tokens", kMostTokens);
   step_ = loader_.resume_step(manifest.data_position);
+  if (step_ != manifest.step)
+    throw Error({.kind = ErrorKind::kCheckpoint, .what = fmt::format("the data position is that of step {}, the checkpoint is of step {}", step_, manifest.step), .where = where,
+                 .fix = "resume from an earlier checkpoint of the same run, after removing this one"});
 }
 
 void Trainer::run() {
@@ -255,6 +337,25 @@ void Trainer::note_written_checkpoint(bool wait) {
   writing_cause_.clear();
 }
 
+// A checkpoint of broken weights would push out those that can be used.
+void Trainer::expect_finite(const std::vector<CheckpointTensor>& tensors) {
+  std::vector<Tensor> values;
+  std::vector<const CheckpointTensor*> floats;
+  for (const CheckpointTensor& tensor : tensors) {
+    if (!tensor.value.is_floating_point()) continue;
+    floats.push_back(&tensor);
+    values.push_back(tensor.value);
+  }
+  const std::vector<double> sums = sums_of_squares(values);   // not finite exactly if an element is not
+  for (size_t i = 0; i < sums.size(); ++i) {
+    if (std::isfinite(sums[i])) continue;
+    const std::string what = fmt::format("{} has values that are not finite", floats[i]->name);
+    record_.event("not_finite", step_, {{"cause", what}});
+    throw Error({.kind = ErrorKind::kNumerics, .what = what + ": no checkpoint was written", .where = fmt::format("step {}", step_),
+                 .fix = "lower schedule.lr or set optim.clip_norm (and name the key in allow_changes), then run the same command again: it goes on from the checkpoint before"});
+  }
+}
+
 void Trainer::save_checkpoint(const char* cause) {
   if (step_ == last_checkpoint_step_) return;
   note_written_checkpoint(/*wait=*/true);
@@ -265,9 +366,11 @@ void Trainer::save_checkpoint(const char* cause) {
                    {"tokens", tokens_}, {"trained_tokens", trained_tokens_}};
   for (const Parameter& p : weights_.parameters()) content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + p.row.name, p.master));
   for (const auto& [name, tensor] : optimizer_->states()) content.tensors.push_back(whole_tensor(name, tensor));
+  expect_finite(content.tensors);
   content.files = companions_;
   content.files.emplace_back("recipe.toml", resolved_);
   content.files.emplace_back("config.json", released_json(weights_.config(), model_json_).dump(2) + "\n");
+  content.files.emplace_back("environment.json", environment_.dump(2) + "\n");
   checkpoints_.save(content);
   last_checkpoint_step_ = step_;
   writing_cause_ = cause;

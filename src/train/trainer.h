@@ -3,12 +3,12 @@
 
 #include <chrono>
 #include <memory>
-#include <optional>
 
 #include "checkpoint/training_checkpoint.h"
 #include "data/data_loader.h"
 #include "train/memory_plan.h"
 #include "train/progress.h"
+#include "train/resume.h"
 #include "train/run_record.h"
 #include "train/train_step.h"
 #include "train/training_data.h"
@@ -34,15 +34,19 @@ class Trainer {
   int64_t total_steps() const { return total_steps_; }
 
  private:
+  void note_damaged_checkpoints();
   void check_recipe_unchanged();
+  void check_environment_unchanged();
   void start_or_resume();
   void restore(const TrainingCheckpoint& checkpoint);
+  void say_what_has_no_effect();
   void one_step();
   bool evaluation_due() const;
   void evaluate();
   void stop_if_asked();
   void checkpoint_if_due();
   void save_checkpoint(const char* cause);
+  void expect_finite(const std::vector<CheckpointTensor>& tensors);
   void note_written_checkpoint(bool wait);
   void log_step(const StepBatch& batch, const StepResult& result, double lr, double data_seconds);
 
@@ -56,7 +60,9 @@ class Trainer {
   DataLoader loader_;
   int64_t total_steps_;
   MemoryPlan plan_;             // made when data are in memory and the model is not
-  std::optional<fs::path> latest_;   // the checkpoint this process resumed from
+  ResumePoint resume_;          // its checkpoint is open until the run has been restored
+  bool resumed_ = false;
+  Json environment_;            // this process's
   Json model_json_;             // the config.json the weights came with
   NamedFiles companions_;       // what goes with the weights into every checkpoint
   ModelWeights weights_;

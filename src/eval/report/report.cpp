@@ -233,18 +233,25 @@ std::string events_table(const std::vector<Json>& events) {
                      events.size(), rows);
 }
 
-std::string environment_table(const Json& environment) {
+std::string environment_table(const Json& environment, const char* title) {
   std::string rows;
   for (const auto& [key, value] : environment.items())
-    rows += fmt::format("<tr><td>{}</td><td>{}</td></tr>", html_escape(text::replace_all(key, "_", " ")),
+    if (key != "earlier") rows += fmt::format("<tr><td>{}</td><td>{}</td></tr>", html_escape(text::replace_all(key, "_", " ")),
                         html_escape(value.is_string() ? value.get<std::string>() : value.dump()));
-  return "<h3>Environment</h3><div class=\"card scroll\"><table>" + rows + "</table></div>\n";
+  return fmt::format("<h3>{}</h3><div class=\"card scroll\"><table>{}</table></div>\n", title, rows);
 }
 
 std::string record(const RunFiles& run) {
-  std::string out = "<h2>Record</h2>\n" + events_table(run.events);
+  std::string out = "<h2>Record</h2>\n";
+  for (const std::string& gap : run.gaps) out += "<p><b>The record is not complete.</b> " + html_escape(gap) + "</p>\n";
+  out += events_table(run.events);
   if (!run.settings.empty()) out += "<details open><summary>Every setting</summary><pre>" + html_escape(run.settings) + "</pre></details>\n";
-  if (run.environment) out += environment_table(*run.environment);
+  if (run.environment) {
+    out += environment_table(*run.environment, "Environment");
+    if (run.environment->contains("earlier") && (*run.environment)["earlier"].is_array())
+      for (const Json& earlier : (*run.environment)["earlier"])
+        if (earlier.is_object()) out += environment_table(earlier, "Environment of an earlier start");
+  }
   return out;
 }
 

@@ -1,24 +1,34 @@
 #include "eval/report/run_files.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "base/json_checks.h"
+#include "base/whole_file.h"
+#include "eval/report/metrics_check.h"
 #include "eval/text/unicode.h"
 
 namespace temper {
 namespace {
 
-// The rows of a JSONL file that a process may be writing: only whole lines count.
-std::vector<Json> read_whole_lines(const fs::path& path) {
-  const std::string content = read_file(path);
+// The objects with a step of a JSONL file that a process may be writing: only whole lines count.
+std::vector<Json> read_whole_lines(const std::string& content) {
   std::vector<std::string_view> lines = text::split(content, "\n");
   lines.pop_back();   // what follows the last line break
   std::vector<Json> rows;
-  for (size_t i = 0; i < lines.size(); ++i)
-    if (!lines[i].empty()) rows.push_back(parse_json(lines[i], fmt::format("{}:{}", path.string(), i + 1)));
+  for (const std::string_view line : lines)
+    if (Json row = try_parse_json(line).value_or(Json()); row.is_object() && row.contains("step") && row["step"].is_number_integer()) rows.push_back(std::move(row));
   return rows;
+}
+
+std::vector<std::string> gaps_of(const std::string& metrics, const std::string& events, int64_t last_step) {
+  std::vector<std::string> gaps;
+  if (const MetricsCheck check = check_metrics(metrics, last_step, evaluations_in_events(events, last_step)); !check.complete()) gaps.push_back("metrics.jsonl: " + describe(check));
+  if (const MetricsCheck check = check_metrics(events, 0, {}); !check.damaged_lines.empty()) gaps.push_back(fmt::format("events.jsonl: damaged lines: {}", fmt::join(check.damaged_lines, ", ")));
+  return gaps;
 }
 
 // "layer_10" sorts behind "layer_2".
@@ -51,12 +61,11 @@ RunFiles read_run(const fs::path& folder) {
                  .where = folder.string(),
                  .fix = "give the run folder of `temper train`"});
   RunFiles run;
-  const std::string where = (folder / "metrics.jsonl").string();
-  for (const Json& row : read_whole_lines(folder / "metrics.jsonl")) {
-    const Json& number = json_member(row, "step", where);
-    if (!number.is_number())
-      throw Error({.kind = ErrorKind::kData, .what = fmt::format("\"step\" is {}, a number is needed", number.dump()), .where = where, .fix = "remove or correct this row"});
-    const double step = number.get<double>();
+  const std::string metrics = read_file(folder / "metrics.jsonl"), events = fs::exists(folder / "events.jsonl") ? read_file(folder / "events.jsonl") : "";
+  int64_t last_step = 0;
+  for (const Json& row : read_whole_lines(metrics)) {
+    const double step = row["step"].get<double>();
+    last_step = std::max(last_step, row["step"].get<int64_t>());
     for (const auto& [name, value] : row.items()) {
       if (name == "step" || !(value.is_number() || value.is_null())) continue;
       Series& series = run.metrics[name];
@@ -65,9 +74,10 @@ RunFiles read_run(const fs::path& folder) {
       series.y.push_back(value.is_null() ? std::nan("") : value.get<double>());
     }
   }
-  if (fs::exists(folder / "resolved.toml")) run.settings = read_file(folder / "resolved.toml");
+  if (fs::exists(folder / "resolved.toml")) run.settings = read_small_file(folder / "resolved.toml");
   if (fs::exists(folder / "environment.json")) run.environment = read_json(folder / "environment.json");
-  if (fs::exists(folder / "events.jsonl")) run.events = read_whole_lines(folder / "events.jsonl");
+  run.events = read_whole_lines(events);
+  run.gaps = gaps_of(metrics, events, last_step);
   return run;
 }
 

@@ -15,13 +15,14 @@ struct RunFiles {
   std::string settings;                      // resolved.toml, or empty
   std::optional<Json> environment;
   std::vector<Json> events;
+  std::vector<std::string> gaps;             // what is damaged or missing in metrics.jsonl and events.jsonl
 
   const Series* find(const std::string& name) const;
   /// Names that start with `prefix`, in the order of layers and letters ("layer_2" before "layer_10").
   std::vector<std::string> names(const std::string& prefix) const;
 };
 
-/// Errors  Error{kData} without metrics.jsonl, or with file:line of a row that is not JSON.  A last line that was cut off is left out.
+/// Errors  Error{kData} without metrics.jsonl.  Damaged lines are left out and named in `gaps`; a last line that was cut off is left out.
 RunFiles read_run(const fs::path& folder);
 
 }  // namespace temper
