@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the fuzz targets of tests/fuzz under libFuzzer and AddressSanitizer.  usage: tools/fuzz.sh [SECONDS_EACH] [NAME...]
-# A target's second line lists the sources it needs ("// fuzz sources: ..."); seeds lie in tests/fuzz/seeds/NAME if there are any.
+# A target's line "// fuzz sources: ..." lists the sources it needs, "// fuzz links: torch" asks for libtorch; seeds are in tests/fuzz/seeds/NAME
+# if there are any.
 # Exits 1 at the first finding; the input that caused it is in build-fuzz/.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
@@ -14,9 +15,14 @@ names=("$@")
 for name in "${names[@]}"; do
   target=tests/fuzz/${name}_fuzz.cpp
   sources=$(sed -n 's|^// fuzz sources: ||p' "$target")
+  links=()
+  if grep -q '^// fuzz links: torch' "$target"; then
+    torch=$(sed -n 's/^TORCH_DIR:[A-Z]*=//p' build/CMakeCache.txt)
+    links=(-DAT_PER_OPERATOR_HEADERS -isystem "$torch/include" -isystem "$torch/include/torch/csrc/api/include" "-L$torch/lib" -ltorch_cpu -lc10 "-Wl,-rpath,$torch/lib" -Wl,--allow-shlib-undefined)
+  fi
   # shellcheck disable=SC2086
   clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -DFMT_HEADER_ONLY -DTEMPER_DEBUG -Isrc -include tests/fuzz/source_location.h \
-    "$target" $sources -o "$out/$name" $(pkg-config --cflags --libs libzstd libxxhash libpcre2-8) -lz -pthread
+    "$target" $sources -o "$out/$name" "${links[@]}" $(pkg-config --cflags --libs libzstd libxxhash libpcre2-8) -lz -pthread
   mkdir -p "$out/corpus-$name"
   seeds=()
   [ ! -d "tests/fuzz/seeds/$name" ] || seeds=("tests/fuzz/seeds/$name")

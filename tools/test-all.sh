@@ -1,5 +1,6 @@
 # ./dev test-all [SECONDS]: the long rounds, sourced by ./dev.  Every test, many more kills of a training run, the tests named
-# DISABLED_* (large models), kernels and sub-layers under ASan and UBSan, then every fuzz target for SECONDS (default 180) each.
+# DISABLED_* (large models), kernels, sub-layers and the whole program on hostile inputs (tools/hostile.py) under ASan and UBSan, then
+# every fuzz target for SECONDS (default 180) each.
 fuzz_seconds=${1:-180}
 failed_rounds=""
 build release
@@ -16,11 +17,14 @@ for binary in build/tests/test_*; do
 done
 
 say "kernels and sub-layers under AddressSanitizer and UndefinedBehaviorSanitizer (builds everything once more)"
-build asan test_kernels test_ops
+build asan test_kernels test_ops temper
 for name in test_kernels test_ops; do
   # libtorch keeps what it allocates at start; leaks of our own are what the tests of the allocator are for.
   ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 "build-asan/tests/$name" --gtest_brief=1 || failed_rounds="$failed_rounds asan-$name"
 done
+
+say "the program on hostile inputs under both, with several threads and instruction sets"
+python3 tools/hostile.py build-asan/temper || failed_rounds="$failed_rounds hostile"
 
 bash tools/fuzz.sh "$fuzz_seconds" || failed_rounds="$failed_rounds fuzz"
 [ -z "$failed_rounds" ] || die "failed: $failed_rounds" "read the lines above"
