@@ -80,6 +80,19 @@ TEST(ProbeCommand, WithoutTargetsTheLossAndEveryGradientAreZero) {
     }
 }
 
+TEST(ProbeCommand, WarnsOnceOfDocumentsBeyondThePositionsOfTheModel) {
+  const Probe probe("short");
+  Json config = read_json(probe.folder / "model/config.json");
+  config["max_position_embeddings"] = 3;
+  write_file_atomic(probe.folder / "model/config.json", config.dump());
+  const auto output = [&](const Json& lengths) {
+    write_file_atomic(probe.folder / "tokens.json", Json{{"input_ids", {{1, 2, 3, 4, 5}}}, {"document_lengths", {lengths}}}.dump());
+    return test::run_program({"probe", "--model", probe.folder / "model", "--tokens", probe.folder / "tokens.json", "--out", probe.folder / "out.safetensors"}).output;
+  };
+  EXPECT_NE(output({5}).find("has 5 tokens, the model's max_position_embeddings is 3"), std::string::npos);
+  EXPECT_EQ(output({2, 3}).find("max_position_embeddings"), std::string::npos);   // positions begin again in each document
+}
+
 TEST(ProbeCommand, ExitsWithTheKindOfTheError) {
   const Probe probe("short");
   EXPECT_EQ(probe.run({{"input_ids", {{1, 40}}}}), static_cast<int>(ErrorKind::kData));
