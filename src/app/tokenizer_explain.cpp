@@ -13,6 +13,7 @@
 #include "data/message_check.h"
 #include "data/row_format.h"
 #include "data/tokenizer.h"
+#include "rollout/prompts.h"
 #include "train/training_data.h"
 
 namespace temper {
@@ -73,8 +74,13 @@ class Explainer {
 
   void row(const Row& row) {
     try {
-      const RowFormat format = row.json.is_array() ? RowFormat::kMessages : detect_row_format(row.json);
-      const Json wrapped = row.json.is_array() ? Json{{"messages", row.json}} : row.json;
+      if (is_prompt(row.json) && row.json["prompt"].is_string()) {   // as temper generate continues it
+        const std::vector<int64_t> ids = plain_prompt(tokenizer_, row.json["prompt"].get_ref<const std::string&>());
+        print("sent", row.where, {{ids.begin(), ids.end()}, std::vector<float>(ids.size(), 0.0f)});
+        return;
+      }
+      const Json wrapped = row.json.is_array() ? Json{{"messages", row.json}} : is_prompt(row.json) ? Json{{"messages", row.json["prompt"]}} : row.json;
+      const RowFormat format = detect_row_format(wrapped);
       const TrainingRow read = convert_row(wrapped, format, {.check = false});
       if (read.is_text) {
         DataConfig config;
@@ -88,6 +94,12 @@ class Explainer {
   }
 
  private:
+  /// {"prompt": text or messages} and nothing that answers it.
+  static bool is_prompt(const Json& row) {
+    const auto has = [&](const char* key) { return row.contains(key); };
+    return row.is_object() && has("prompt") && !has("completion") && !has("chosen") && !has("rejected") && !has("messages");
+  }
+
   void conversation(const Json& messages, const std::string& where) {
     const Conversation read = Conversation::from_json(messages, where);
     std::vector<EncodedSample> samples;
@@ -117,7 +129,8 @@ class Explainer {
   static std::string quoted(std::string_view text) { return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace); }
 
   /// The text as a JSON string, then one line for each token: its id, its weight in the loss, its text as a JSON string.
-  void print(const std::string& kind, const std::string& where, const EncodedSample& sample) {
+  void print(const std::string& kind, const std::string& where, EncodedSample sample) {
+    sample.weights.front() = 0;   // nothing predicts the first token
     const std::string text = tokenizer_.decode(sample.ids);
     if (options_.json) {
       const Json json = {{"where", where}, {"kind", kind.substr(0, kind.find(' '))}, {"ids", sample.ids}, {"weights", sample.weights}, {"text", text}};

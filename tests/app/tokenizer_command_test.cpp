@@ -110,6 +110,12 @@ TEST(TokenizerCommand, ExplainsRowsOfEveryShape) {
   }
   write_file_atomic(folder / "rows", R"({"text":"once"})");
   EXPECT_EQ(explained("--tokenizer " + (folder / "tok").string() + " " + (folder / "rows").string()).at(0)["text"], "<｜begin▁of▁sentence｜>once<｜end▁of▁sentence｜>");
+  EXPECT_EQ(explained("--tokenizer " + (folder / "tok").string() + " " + (folder / "rows").string()).at(0)["weights"].at(0), 0.0);   // nothing predicts it
+  write_file_atomic(folder / "rows", "{\"prompt\":\"once\"}\n{\"prompt\":[{\"role\":\"user\",\"content\":\"q\"}]}\n");
+  const auto prompts = explained("--tokenizer " + (folder / "tok").string() + " " + (folder / "rows").string());
+  ASSERT_EQ(prompts.size(), 2u);
+  EXPECT_EQ(prompts[0]["text"], "<｜begin▁of▁sentence｜>once");
+  EXPECT_EQ(prompts[1]["text"], "<｜begin▁of▁sentence｜><｜User｜>q<｜Assistant｜></think>");
   write_file_atomic(folder / "rows", R"([{"role":"system","content":"s"}])");
   const auto system = run_temper("tokenizer explain --tokenizer " + (folder / "tok").string() + " " + (folder / "rows").string());
   EXPECT_EQ(system.exit_code, 0);
