@@ -1,10 +1,12 @@
 #include <c10/util/Exception.h>
 
 #include <cstdio>
+#include <string_view>
 #include <system_error>
 
 #include "app/commands.h"
 #include "app/version.h"
+#include "app/waiting_threads.h"
 #include "base/console.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -43,6 +45,8 @@ temper::Error out_of_memory(std::string what) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const std::string_view command = argc > 1 ? argv[1] : "";
+  if (command == "train" || command == "bench") temper::start_with_short_spinning(argv);
   temper::open_closed_streams();
   temper::install_interrupt_handler();
   temper::install_memory_reserve();
