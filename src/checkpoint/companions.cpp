@@ -92,6 +92,12 @@ NamedFiles read_companions(const fs::path& model_folder, const fs::path& tokeniz
     // Next to a tokenizer given as a file, only what describes it is its own: the vocabulary is that file.
     if (is_tokenizer_file(name) && !(is_file && contains(kVocabularies, name))) files.emplace_back(name, read_companion(folder, name));
   }
+  // The same vocabulary from another place: what describes it in the model's folder still does.
+  const auto find = [&](const std::string& name) { return std::find_if(files.begin(), files.end(), [&](const auto& file) { return file.first == name; }); };
+  const auto vocabulary = find("tokenizer.json");
+  if (!model_folder.empty() && vocabulary != files.end() && fs::is_regular_file(model_folder / "tokenizer.json") && read_file(model_folder / "tokenizer.json") == vocabulary->second)
+    for (const std::string& name : companions_of(model_folder))
+      if (is_tokenizer_file(name) && find(name) == files.end()) files.emplace_back(name, read_companion(model_folder, name));
   std::sort(files.begin(), files.end());
   return files;
 }

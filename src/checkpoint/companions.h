@@ -28,7 +28,8 @@ std::vector<std::string> other_files_of(const fs::path& folder);
 std::string read_companion(const fs::path& folder, const std::string& name);
 
 /// The companions of a model that is trained with `tokenizer`: a folder, or a tokenizer.json under any name.  Files of the
-/// tokenizer come from there, all others from `model_folder` (empty: there are none).
+/// tokenizer come from there, all others from `model_folder` (empty: there are none); those that are missing there too if its
+/// tokenizer.json is that of the model.
 NamedFiles read_companions(const fs::path& model_folder, const fs::path& tokenizer);
 
 }  // namespace temper

@@ -56,6 +56,12 @@ TEST_F(Companions, ATokenizerGivenAsAFileIsStoredUnderItsUsualName) {
             (NamedFiles{{"generation_config.json", "{}"}, {"tokenizer.json", "the vocabulary"}, {"tokenizer_config.json", "its roles"}}));
 }
 
+TEST_F(Companions, TheModelsVocabularyFromAnotherPlaceKeepsTheModelsTemplate) {
+  for (const char* name : {"model/tokenizer.json", "own.json"}) write(name, "the vocabulary");
+  write("model/chat_template.jinja", "template");
+  EXPECT_EQ(read_companions(folder_ / "model", folder_ / "own.json"), (NamedFiles{{"chat_template.jinja", "template"}, {"tokenizer.json", "the vocabulary"}}));
+}
+
 TEST_F(Companions, APointerInPlaceOfAFileIsRefused) {
   write("tokenizer.json", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n");
   EXPECT_ERROR(read_companions(folder_.path(), folder_.path()), ErrorKind::kCheckpoint, "Git LFS pointer, not the file itself (which has 12345 bytes)");
