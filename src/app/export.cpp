@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "app/commands.h"
@@ -39,7 +40,7 @@ void print_report(const ExportReport& report, const Options& options) {
 
 int run(const Options& options) {
   const std::unique_ptr<WeightSource> source = open_weights(options.from);
-  const ExportOptions how{.dtype = parse_export_dtype(options.dtype), .max_shard_bytes = static_cast<uint64_t>(options.shard_gigabytes * kGigabyte)};
+  const ExportOptions how{.dtype = parse_export_dtype(options.dtype), .max_shard_bytes = static_cast<uint64_t>(std::min(options.shard_gigabytes * kGigabyte, 0x1p62))};
   print_report(export_model(*source, options.to, how), options);
   return 0;
 }

@@ -120,6 +120,8 @@ int open_special(const fs::path& target, const fs::path& path) {
 
 }  // namespace
 
+fs::path follow_links(const fs::path& path) { return follow(path).path; }
+
 bool is_stream(const fs::path& path) {
   if (path == kStandardOutput) return true;
   const Destination destination = follow(path);

@@ -15,6 +15,9 @@
 
 namespace temper {
 
+/// Where the links of `path` lead, all of its folders without links; the last part need not exist.  Errors  kResource
+fs::path follow_links(const fs::path& path);
+
 /// True where FileWriter writes directly.
 bool is_stream(const fs::path& path);
 /// True where it is the program's standard output, under whatever name.

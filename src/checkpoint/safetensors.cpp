@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/json_checks.h"
+#include "base/output.h"
 #include "base/placeholder.h"
 #include "base/whole_file.h"
 
@@ -284,11 +285,16 @@ void SafetensorsFileWriter::finish() {
 SafetensorsFolderWriter::SafetensorsFolderWriter(const fs::path& folder, std::vector<StoredTensor> tensors, Options options)
     : folder_(folder), options_(std::move(options)) {
   if (!folder_.has_filename()) folder_ = folder_.parent_path();   // "out/" names the folder "out"
+  if (folder_.empty()) throw Error({.kind = ErrorKind::kConfig, .what = "the folder to write has no name", .where = "", .fix = "name a folder that does not exist yet"});
   std::error_code error;
-  if (fs::exists(folder_, error) && (!fs::is_directory(folder_, error) || !fs::is_empty(folder_, error)))
+  if (folder_.has_parent_path()) fs::create_directories(folder_.parent_path(), error);
+  if (error) throw_system_error("making the folder", folder_.parent_path(), error.value());
+  folder_ = follow_links(folder_);
+  const fs::file_status status = fs::status(folder_, error);
+  if (fs::exists(status) && (!fs::is_directory(status) || !fs::is_empty(folder_, error)))
     throw Error({.kind = ErrorKind::kConfig,
-                 .what = "the folder to write exists and is not empty",
-                 .where = folder_.string(),
+                 .what = fs::is_directory(status) ? "the folder to write exists and is not empty" : "the folder to write has the name of something that is no folder",
+                 .where = folder.string(),
                  .fix = "choose another folder, or remove this one first"});
   partial_ = std::make_unique<PartialFolder>(folder_);
 

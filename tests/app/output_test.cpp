@@ -106,6 +106,19 @@ TEST(Export, KeepsAFolderThatOnlyHasTheNameOfAPartialOne) {
   EXPECT_FALSE(fs::exists(f.folder / "x.partial-2"));
 }
 
+TEST(Export, FollowsLinksAndSaysWhatIsInTheWay) {
+  const ModelFolder f;
+  const std::string here = "cd '" + f.folder.path().string() + "' && ";
+  fs::create_directory(f.folder / "empty");
+  fs::create_symlink("empty", f.folder / "link");
+  fs::create_symlink("later", f.folder / "dangling");
+  EXPECT_EQ(run_script(here + "temper export --from model --to link && temper export --from model --to dangling && temper export --from model --to new/parents/x").exit_code, 0);
+  for (const char* folder : {"empty", "later", "new/parents/x"}) EXPECT_TRUE(fs::exists(f.folder / folder / "config.json")) << folder;
+  EXPECT_TRUE(fs::is_symlink(f.folder / "link") && fs::is_symlink(f.folder / "dangling"));
+  EXPECT_SAYS(run_script(here + "temper export --from model --to stories.txt"), 2, "something that is no folder");
+  EXPECT_SAYS(run_script(here + "temper export --from model --to ''"), 2, "no name");
+}
+
 TEST(Inputs, FromAPipeAllBytesArrive) {
   const ModelFolder f;
   const std::string rows = "{\"prompt\": \"once\"}\n{\"prompt\": \"a\"}\n", here = "cd '" + f.folder.path().string() + "' && ";
