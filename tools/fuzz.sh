@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the fuzz targets of tests/fuzz under libFuzzer and AddressSanitizer.  usage: tools/fuzz.sh [SECONDS_EACH] [NAME...]
-# A target's line "// fuzz sources: ..." lists the sources it needs, "// fuzz links: torch" asks for libtorch; seeds are in tests/fuzz/seeds/NAME
+# A target's line "// fuzz sources: ..." lists the sources it needs besides src/base, "// fuzz links: torch" asks for libtorch; seeds are in tests/fuzz/seeds/NAME
 # if there are any.
 # Exits 1 at the first finding; the input that caused it is in build-fuzz/.
 set -euo pipefail
@@ -12,6 +12,16 @@ out=build-fuzz
 mkdir -p "$out"
 names=("$@")
 [ ${#names[@]} -gt 0 ] || for file in tests/fuzz/*_fuzz.cpp; do names+=("$(basename "$file" _fuzz.cpp)"); done
+flags=(-std=c++20 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -DFMT_HEADER_ONLY -DTEMPER_DEBUG -Isrc -include tests/fuzz/source_location.h)
+# src/base once for all targets; version.cpp needs the build's commit.h, fmt.cpp is in the headers here.
+objects=()
+for file in src/base/*.cpp; do
+  case $file in */version.cpp | */fmt.cpp) continue ;; esac
+  object=$out/$(basename "$file" .cpp).o
+  objects+=("$object")
+  # shellcheck disable=SC2046
+  clang++ "${flags[@]}" -fsanitize=fuzzer-no-link -c "$file" -o "$object" $(pkg-config --cflags libxxhash)
+done
 for name in "${names[@]}"; do
   target=tests/fuzz/${name}_fuzz.cpp
   sources=$(sed -n 's|^// fuzz sources: ||p' "$target")
@@ -21,8 +31,7 @@ for name in "${names[@]}"; do
     links=(-DAT_PER_OPERATOR_HEADERS -isystem "$torch/include" -isystem "$torch/include/torch/csrc/api/include" "-L$torch/lib" -ltorch_cpu -lc10 "-Wl,-rpath,$torch/lib" -Wl,--allow-shlib-undefined)
   fi
   # shellcheck disable=SC2086
-  clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -DFMT_HEADER_ONLY -DTEMPER_DEBUG -Isrc -include tests/fuzz/source_location.h \
-    "$target" $sources -o "$out/$name" "${links[@]}" $(pkg-config --cflags --libs libzstd libxxhash libpcre2-8) -lz -pthread
+  clang++ "${flags[@]}" -fsanitize=fuzzer "$target" $sources "${objects[@]}" -o "$out/$name" "${links[@]}" $(pkg-config --cflags --libs libzstd libxxhash libpcre2-8) -lz -pthread
   mkdir -p "$out/corpus-$name"
   seeds=()
   [ ! -d "tests/fuzz/seeds/$name" ] || seeds=("tests/fuzz/seeds/$name")

@@ -1,6 +1,6 @@
 // Any bytes as lines of chat rows, as training and generation read them: converted, rendered and encoded, or refused with BadRow or Error.
 // An encoded conversation decodes to its rendered text.
-// fuzz sources: src/base/error.cpp src/base/files.cpp src/base/json.cpp src/base/interrupt.cpp src/base/config.cpp src/base/toml_text.cpp src/base/utf8.cpp src/base/log.cpp src/data/added_tokens.cpp src/data/bpe.cpp src/data/bpe_trainer.cpp src/data/byte_level.cpp src/data/chat_encoding.cpp src/data/chat_parser.cpp src/data/chat_parts.cpp src/data/conversation.cpp src/data/message_check.cpp src/data/pre_tokenizer.cpp src/data/python_json.cpp src/data/regex.cpp src/data/row_format.cpp src/data/sample_store.cpp src/data/split_patterns.cpp src/data/tokenizer.cpp src/data/tokenizer_file.cpp src/data/tokenizer_json.cpp src/data/unicode.cpp
+// fuzz sources: src/data/added_tokens.cpp src/data/bpe.cpp src/data/bpe_trainer.cpp src/data/byte_level.cpp src/data/chat_encoding.cpp src/data/chat_parser.cpp src/data/chat_parts.cpp src/data/conversation.cpp src/data/message_check.cpp src/data/pre_tokenizer.cpp src/data/python_json.cpp src/data/regex.cpp src/data/row_format.cpp src/data/sample_store.cpp src/data/split_patterns.cpp src/data/tokenizer.cpp src/data/tokenizer_file.cpp src/data/tokenizer_json.cpp src/data/unicode.cpp
 
 #include <cstdint>
 #include <cstdlib>

@@ -1,6 +1,6 @@
 // Any bytes as a training checkpoint whose digests are right: two bytes say how long the manifest is (without its last brace), the rest
 // is rank-0.safetensors.  Digests of manifest and pieces are made right, then every tensor is read, or refused with Error.
-// fuzz sources: src/base/error.cpp src/base/files.cpp src/base/json.cpp src/base/log.cpp src/base/fmt.cpp src/base/threads.cpp src/checkpoint/manifest.cpp src/checkpoint/safetensors.cpp src/checkpoint/safetensors_header.cpp src/checkpoint/training_checkpoint.cpp src/tensor/tensor.cpp
+// fuzz sources: src/checkpoint/manifest.cpp src/checkpoint/safetensors.cpp src/checkpoint/safetensors_header.cpp src/checkpoint/training_checkpoint.cpp src/tensor/tensor.cpp
 // fuzz links: torch
 
 #include <fmt/format.h>

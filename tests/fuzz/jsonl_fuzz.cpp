@@ -1,5 +1,5 @@
 // Any bytes as a data file: rows are converted or refused with BadRow or Error, nothing else may happen.
-// fuzz sources: src/base/error.cpp src/base/files.cpp src/base/json.cpp src/base/config.cpp src/base/toml_text.cpp src/base/utf8.cpp src/base/log.cpp src/data/byte_source.cpp src/data/text_reader.cpp src/data/row_format.cpp src/data/message_check.cpp
+// fuzz sources: src/data/byte_source.cpp src/data/text_reader.cpp src/data/row_format.cpp src/data/message_check.cpp
 
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
 // Any bytes as a tokenizer.json: it is refused with Error, or it encodes and decodes every text without loss.
-// fuzz sources: src/base/error.cpp src/base/files.cpp src/base/json.cpp src/base/config.cpp src/base/toml_text.cpp src/base/utf8.cpp src/base/log.cpp src/data/added_tokens.cpp src/data/bpe.cpp src/data/byte_level.cpp src/data/pre_tokenizer.cpp src/data/regex.cpp src/data/split_patterns.cpp src/data/tokenizer.cpp src/data/tokenizer_file.cpp src/data/tokenizer_json.cpp src/data/unicode.cpp
+// fuzz sources: src/data/added_tokens.cpp src/data/bpe.cpp src/data/byte_level.cpp src/data/pre_tokenizer.cpp src/data/regex.cpp src/data/split_patterns.cpp src/data/tokenizer.cpp src/data/tokenizer_file.cpp src/data/tokenizer_json.cpp src/data/unicode.cpp
 
 #include <cstdint>
 #include <cstdlib>

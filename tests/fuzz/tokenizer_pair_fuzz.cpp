@@ -1,6 +1,6 @@
 // Any bytes as a folder with tokenizer.json and tokenizer_config.json (a zero byte parts them): refused with Error, or usable, special
 // tokens included.
-// fuzz sources: src/base/error.cpp src/base/files.cpp src/base/json.cpp src/base/config.cpp src/base/toml_text.cpp src/base/utf8.cpp src/base/log.cpp src/data/added_tokens.cpp src/data/bpe.cpp src/data/byte_level.cpp src/data/pre_tokenizer.cpp src/data/regex.cpp src/data/split_patterns.cpp src/data/tokenizer.cpp src/data/tokenizer_file.cpp src/data/tokenizer_json.cpp src/data/unicode.cpp
+// fuzz sources: src/data/added_tokens.cpp src/data/bpe.cpp src/data/byte_level.cpp src/data/pre_tokenizer.cpp src/data/regex.cpp src/data/split_patterns.cpp src/data/tokenizer.cpp src/data/tokenizer_file.cpp src/data/tokenizer_json.cpp src/data/unicode.cpp
 
 #include <unistd.h>
 

@@ -1,5 +1,4 @@
 // Any bytes as a recipe: it is read, or refused with Error{kConfig}; what was read is written and read again unchanged.
-// fuzz sources: src/base/error.cpp src/base/files.cpp src/base/json.cpp src/base/config.cpp src/base/toml_text.cpp src/base/utf8.cpp src/base/log.cpp
 
 #include <cstdint>
 #include <cstdlib>
