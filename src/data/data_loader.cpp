@@ -105,14 +105,17 @@ std::shared_ptr<const DataLoader::Epoch> DataLoader::epoch_at(int64_t epoch) con
     if (number == epoch) return known;
   // The number of rows differs a little between epochs, so an epoch's place needs all before it (lengths only, no tokens).
   std::shared_ptr<Epoch> made;
-  for (int64_t e = std::min(epoch, static_cast<int64_t>(first_rows_.size()) - 1); e <= epoch; ++e) {
+  for (int64_t e = std::min(epoch, static_cast<int64_t>(starts_.size()) - 1); e <= epoch; ++e) {
     made = std::make_shared<Epoch>();
-    made->first_row = first_rows_[e];
+    made->start = starts_[e];
     made->rows = e == ahead_epoch_ && ahead_.valid() ? ahead_.get() : pack_epoch(e);
-    if (static_cast<int64_t>(first_rows_.size()) == e + 1) first_rows_.push_back(made->first_row + static_cast<int64_t>(made->rows.size()));
+    if (static_cast<int64_t>(starts_.size()) == e + 1) {
+      const auto n_rows = static_cast<int64_t>(made->rows.size());
+      starts_.push_back({.step = made->start.step + (n_rows + config_.rows_per_step() - 1) / config_.rows_per_step(), .row = made->start.row + n_rows});
+    }
   }
   recent_.emplace_back(epoch, made);
-  if (recent_.size() > 2) recent_.erase(recent_.begin());   // a step touches two epochs at most times
+  if (recent_.size() > 2) recent_.erase(recent_.begin());
   return made;
 }
 
@@ -130,46 +133,30 @@ void DataLoader::pack_ahead(int64_t epoch) const {
   }
 }
 
-std::pair<int64_t, int64_t> DataLoader::locate(int64_t row) const {
-  for (int64_t epoch = 0;; ++epoch) {
-    int64_t known_end = -1;
-    {
-      const std::lock_guard lock(mutex_);
-      if (static_cast<int64_t>(first_rows_.size()) > epoch + 1) known_end = first_rows_[epoch + 1];
-    }
-    if (known_end < 0) {
-      const auto made = epoch_at(epoch);
-      known_end = made->first_row + static_cast<int64_t>(made->rows.size());
-    }
-    if (row < known_end) return {epoch, row - epoch_at(epoch)->first_row};
+DataLoader::EpochStart DataLoader::start_of(int64_t epoch) const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (static_cast<int64_t>(starts_.size()) > epoch) return starts_[epoch];
   }
+  epoch_at(epoch - 1);
+  const std::lock_guard lock(mutex_);
+  return starts_[epoch];
 }
 
-int64_t DataLoader::n_steps() const {
-  if (config_.epochs == 0) return -1;
-  const auto known = [&] {
-    const std::lock_guard lock(mutex_);
-    return static_cast<int64_t>(first_rows_.size()) > config_.epochs;
-  };
-  if (!known()) epoch_at(config_.epochs - 1);
-  const std::lock_guard lock(mutex_);
-  const int64_t n_rows = first_rows_[config_.epochs];
-  return (n_rows + config_.rows_per_step() - 1) / config_.rows_per_step();
+DataLoader::Place DataLoader::locate(int64_t step) const {
+  int64_t epoch = 0;
+  while ((config_.epochs == 0 || epoch < config_.epochs) && start_of(epoch + 1).step <= step) ++epoch;
+  return {.epoch = epoch, .row = (step - start_of(epoch).step) * config_.rows_per_step()};
 }
+
+int64_t DataLoader::n_steps() const { return config_.epochs == 0 ? -1 : start_of(config_.epochs).step; }
 
 std::vector<PackedRow> DataLoader::rows_at(int64_t step) const {
-  std::vector<PackedRow> rows;
-  auto [epoch, row] = locate(step * config_.rows_per_step());
-  while (static_cast<int64_t>(rows.size()) < config_.rows_per_step() && (config_.epochs == 0 || epoch < config_.epochs)) {
-    const auto current = epoch_at(epoch);
-    if (row == static_cast<int64_t>(current->rows.size())) {
-      ++epoch;
-      row = 0;
-      continue;
-    }
-    rows.push_back(current->rows[row++]);
-  }
-  pack_ahead(epoch + 1);
+  const Place place = locate(step);
+  const auto epoch = epoch_at(place.epoch);
+  const auto first = epoch->rows.begin() + place.row;
+  std::vector<PackedRow> rows(first, first + std::min(config_.rows_per_step(), epoch->rows.end() - first));
+  pack_ahead(place.epoch + 1);
   return rows;
 }
 
@@ -179,7 +166,7 @@ StepBatch DataLoader::batch_at(int64_t step) const {
                  .where = "DataLoader::batch_at", .fix = "report this: the loop ran past the end of the data"});
   const std::vector<PackedRow> rows = rows_at(step);
   StepBatch out;
-  out.epoch = locate(step * config_.rows_per_step()).first;
+  out.epoch = locate(step).epoch;
   for (size_t begin = 0; begin < rows.size(); begin += config_.micro_batch) {
     const size_t end = std::min(rows.size(), begin + static_cast<size_t>(config_.micro_batch));
     out.micro_batches.push_back(make_batch(*store_, {rows.begin() + begin, rows.begin() + end}));
@@ -199,8 +186,9 @@ StepBatch DataLoader::batch_at(int64_t step) const {
 }
 
 double DataLoader::epochs_before(int64_t step) const {
-  const auto [epoch, row] = locate(step * config_.rows_per_step());
-  return static_cast<double>(epoch) + static_cast<double>(row) / static_cast<double>(epoch_at(epoch)->rows.size());
+  const Place place = locate(step);
+  if (place.row == 0) return static_cast<double>(place.epoch);
+  return static_cast<double>(place.epoch) + static_cast<double>(place.row) / static_cast<double>(epoch_at(place.epoch)->rows.size());
 }
 
 /// The settings that decide which rows a step takes.
@@ -213,8 +201,14 @@ std::string DataLoader::settings() const {
 }
 
 Json DataLoader::position(int64_t step) const {
-  const auto [epoch, row] = locate(step * config_.rows_per_step());
-  return {{"step", step}, {"epoch", epoch}, {"row", row}, {"data_digest", digest_}, {"settings", settings()}};
+  const Place place = locate(step);
+  return {{"step", step}, {"epoch", place.epoch}, {"row", place.row}, {"rows_before", start_of(place.epoch).row + place.row}, {"data_digest", digest_}, {"settings", settings()}};
+}
+
+/// Until positions held `rows_before`, a step could cross the end of an epoch, and the last rows of all epochs filled one step less.
+bool DataLoader::means_the_same_without_rows(int64_t step) const {
+  const Place place = locate(step);
+  return config_.epochs == 1 || start_of(place.epoch).row + place.row == step * config_.rows_per_step();
 }
 
 int64_t DataLoader::resume_step(const Json& position) const {
@@ -234,7 +228,11 @@ int64_t DataLoader::resume_step(const Json& position) const {
   if (then != settings())
     refuse(fmt::format("the settings of the data order are now \"{}\", the checkpoint was made with \"{}\"", settings(), then),
            "restore these settings, or start a new run folder");
-  return json_integer(position, "step", {0, std::numeric_limits<int64_t>::max() / 2 / config_.rows_per_step()}, where, ErrorKind::kCheckpoint);
+  const auto step = json_integer(position, "step", {0, std::numeric_limits<int64_t>::max() / 2 / config_.rows_per_step()}, where, ErrorKind::kCheckpoint);
+  if (!position.contains("rows_before") && !means_the_same_without_rows(step))
+    refuse(fmt::format("the checkpoint's {} steps of {} rows went on across the ends of epochs; steps now end with an epoch, so they trained on other rows", step, config_.rows_per_step()),
+           "start a new run folder with model.path set to this checkpoint, or finish this run with the version of temper that began it");
+  return step;
 }
 
 int64_t DataLoader::n_rows_of_first_epoch() const { return static_cast<int64_t>(epoch_at(0)->rows.size()); }

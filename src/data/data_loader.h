@@ -32,8 +32,8 @@ Batch make_batch(const SampleStore& store, const std::vector<PackedRow>& rows);
 ///
 /// An epoch holds every sample of a source `weight` times (a fraction is a moving part of the source, so that every sample
 /// comes up equally often); its order is drawn from (seed, epoch); rows are packed inside windows of `packing_window`
-/// samples and then shuffled; while one epoch is served, a thread packs the next.  The rows of all epochs form one sequence, of which step N takes rows
-/// [N * rows_per_step, (N + 1) * rows_per_step).  The last step may be smaller.
+/// samples and then shuffled; while one epoch is served, a thread packs the next.  A step takes the next rows_per_step rows of its epoch, and the last
+/// step of each epoch what is left: no step crosses the end of an epoch, so step N does not depend on how many epochs follow.
 ///
 /// Errors   Error{kData} for an empty store.  REQUIRES samples not longer than sequence_length.
 /// Threads  const methods from any thread.
@@ -47,12 +47,13 @@ class DataLoader {
   StepBatch batch_at(int64_t step) const;
   /// The samples of that step, row by row.
   std::vector<PackedRow> rows_at(int64_t step) const;
-  /// Share of `epochs`' rows that lie before `step`, in epochs: 1.5 = in the middle of the second.
+  /// Epochs done before `step`: 1.5 = in the middle of the second; whole where an epoch ends.
   double epochs_before(int64_t step) const;
 
-  /// What a checkpoint notes when `step` is the next one: step, epoch, row in it, digests of data and settings.
+  /// What a checkpoint notes when `step` is the next one: step, epoch, row in it, rows before it in all, digests of data and settings.
   Json position(int64_t step) const;
-  /// The step to go on with.  Error{kData} if the data or a setting that decides the order has changed since.
+  /// The step to go on with.  Error{kData} if the data or a setting that decides the order has changed since, or if an earlier version gave
+  /// these steps other rows.
   int64_t resume_step(const Json& position) const;
 
   const SampleStore& store() const { return *store_; }
@@ -61,15 +62,23 @@ class DataLoader {
   int64_t n_rows_of_first_epoch() const;
 
  private:
+  struct EpochStart {
+    int64_t step = 0, row = 0;   // numbers of its first step and row, counted from the start of epoch 0
+  };
   struct Epoch {
-    int64_t first_row = 0;
+    EpochStart start;
     std::vector<PackedRow> rows;
+  };
+  struct Place {
+    int64_t epoch, row;   // first row of a step, in its epoch
   };
   std::vector<int64_t> samples_of_epoch(int64_t epoch) const;
   std::vector<PackedRow> pack_epoch(int64_t epoch) const;
   std::shared_ptr<const Epoch> epoch_at(int64_t epoch) const;
   void pack_ahead(int64_t epoch) const;
-  std::pair<int64_t, int64_t> locate(int64_t row) const;   // epoch and row in it
+  EpochStart start_of(int64_t epoch) const;
+  Place locate(int64_t step) const;
+  bool means_the_same_without_rows(int64_t step) const;
   std::string settings() const;
 
   std::shared_ptr<const SampleStore> store_;
@@ -77,7 +86,7 @@ class DataLoader {
   std::vector<std::vector<int64_t>> by_source_;
   std::string digest_;
   mutable std::mutex mutex_;
-  mutable std::vector<int64_t> first_rows_{0};              // of each epoch known so far, and of the one behind
+  mutable std::vector<EpochStart> starts_{{}};              // of each epoch known so far, and of the one behind
   mutable std::vector<std::pair<int64_t, std::shared_ptr<const Epoch>>> recent_;
   mutable int64_t ahead_epoch_ = -1;                        // packed by `ahead_`, on a thread
   mutable std::future<std::vector<PackedRow>> ahead_;       // last member: it reads the others until it is done

@@ -117,14 +117,17 @@ TEST(DataLoader, PassesPerTurnWeightsOn) {
 TEST(DataLoader, OrderDiffersBetweenEpochsAndSeeds) {
   const auto store = store_of(100);
   DataConfig config = config_of(2);
-  config.accumulation_steps = 1000;   // one step is more than an epoch
+  config.accumulation_steps = 1000;   // one step is an epoch
   const auto rows = DataLoader(store, config).rows_at(0);
   config.seed = 8;
   EXPECT_NE(DataLoader(store, config).rows_at(0), rows);
   config.shuffle = false;
   config.packing = "none";
-  const auto plain = DataLoader(store, config).rows_at(0);
-  for (int64_t i = 0; i < 200; ++i) EXPECT_EQ(plain[i], PackedRow{i % 100});
+  for (const int64_t epoch : {0, 1}) {
+    const auto plain = DataLoader(store, config).rows_at(epoch);
+    ASSERT_EQ(plain.size(), 100u);
+    for (int64_t i = 0; i < 100; ++i) EXPECT_EQ(plain[i], PackedRow{i});
+  }
 }
 
 TEST(DataLoader, WeightsArePassesOverASource) {
@@ -157,6 +160,70 @@ TEST(DataLoader, PositionRoundTripsAndRefusesOtherDataOrSettings) {
   DataConfig other = config_of(2);
   other.seed = 1;
   EXPECT_ERROR(DataLoader(store, other).resume_step(position), ErrorKind::kData, "seed");
+}
+
+/// Every combination of rows per step, packing and shuffling; 17 samples leave a partial last step in most of them.
+TEST(DataLoader, AStepDoesNotDependOnTheNumberOfEpochsAndEndsWithItsEpoch) {
+  const auto store = store_of(17);
+  for (const int64_t micro_batch : {1, 2, 3, 20})
+    for (const int64_t accumulation : {1, 2, 5})
+      for (const char* packing : {"none", "best_fit"})
+        for (const bool shuffled : {false, true}) {
+          DataConfig config = config_of(1);
+          config.micro_batch = micro_batch, config.accumulation_steps = accumulation, config.packing = packing, config.shuffle = shuffled;
+          const DataLoader one(store, config);
+          config.epochs = 3;
+          const DataLoader three(store, config);
+          config.epochs = 0;
+          const DataLoader endless(store, config);
+          EXPECT_DOUBLE_EQ(one.epochs_before(one.n_steps()), 1.0);
+          EXPECT_DOUBLE_EQ(three.epochs_before(one.n_steps()), 1.0);
+          EXPECT_DOUBLE_EQ(three.epochs_before(three.n_steps()), 3.0);
+          EXPECT_EQ(three.resume_step(one.position(one.n_steps())), one.n_steps());   // one epoch done, two more wanted
+          std::map<int64_t, int> seen;
+          for (int64_t step = 0; step < three.n_steps(); ++step) {
+            const auto rows = three.rows_at(step);
+            EXPECT_FALSE(rows.empty());
+            EXPECT_EQ(endless.rows_at(step), rows);
+            if (step < one.n_steps()) {
+              EXPECT_EQ(one.rows_at(step), rows);
+            }
+            for (const PackedRow& row : rows)
+              for (const int64_t sample : row) ++seen[sample];
+          }
+          for (int64_t sample = 0; sample < 17; ++sample) EXPECT_EQ(seen[sample], 3);
+        }
+}
+
+TEST(DataLoader, CountsRowsInThePositionNotSteps) {
+  DataConfig config = config_of(2);
+  config.micro_batch = 2, config.accumulation_steps = 1, config.packing = "none";
+  const DataLoader loader(store_of(5), config);   // steps of 2, 2, 1, 2, 2, 1 rows
+  EXPECT_EQ(loader.n_steps(), 6);
+  for (const auto& [step, rows] : {std::pair{2, 4}, std::pair{3, 5}, std::pair{4, 7}, std::pair{6, 10}}) EXPECT_EQ(loader.position(step)["rows_before"], rows) << step;
+}
+
+/// Positions without rows_before are of versions whose steps crossed the ends of epochs.
+TEST(DataLoader, ReadsAnOlderPositionWhereItMeansTheSameRowsAndRefusesItElsewhere) {
+  DataConfig config = config_of(2);
+  config.micro_batch = 2, config.accumulation_steps = 1, config.packing = "none";
+  const auto store = store_of(5);
+  const DataLoader two(store, config);
+  config.epochs = 1;
+  const DataLoader one(store, config);
+  const auto older = [&](int64_t step) {
+    Json position = two.position(step);
+    position.erase("rows_before");
+    return position;
+  };
+  EXPECT_EQ(two.resume_step(older(2)), 2);
+  EXPECT_EQ(one.resume_step(older(3)), 3);   // finished
+  EXPECT_ERROR(two.resume_step(older(3)), ErrorKind::kData, "across the ends of epochs");
+  const DataLoader even(store_of(4), config);
+  Json position = even.position(2);
+  position.erase("rows_before");
+  config.epochs = 2;
+  EXPECT_EQ(DataLoader(store_of(4), config).resume_step(position), 2);
 }
 
 TEST(DataLoader, HasNoEndWithZeroEpochs) {

@@ -87,6 +87,51 @@ TEST(Train, LearnsAndLeavesARunFolderThatExplainsItself) {
     EXPECT_TRUE(last.contains(name)) << name;
 }
 
+/// Five rows in steps of two: the first epoch ends with a smaller step.
+TEST(Train, ARunThatIsGivenMoreEpochsEqualsOneThatHadThemAtOnce) {
+  const TempFolder grown, whole;
+  const auto run = [](const TempFolder& folder, const char* epochs) { return run_program(train(folder, {"--set", std::string("data.epochs=") + epochs})); };
+  for (const TempFolder* folder : {&grown, &whole}) {
+    write_tiny_run(folder->path());
+    std::string rows;
+    for (const char* answer : {"a", "two", "one two three", "four", "five six"}) rows += Json({{"prompt", "count"}, {"completion", answer}}).dump() + "\n";
+    write_file_atomic(*folder / "rows.jsonl", rows);
+    write_file_atomic(*folder / "run.toml", "stage = \"sft\"\nrun_folder = \"" + (*folder / "run").string() + R"("
+allow_changes = ["data.epochs"]
+[model]
+config = "config.json"
+tokenizer = "tokenizer"
+[data]
+sequence_length = 160
+micro_batch = 2
+packing = "none"
+[[data.sources]]
+path = "rows.jsonl"
+[schedule]
+kind = "constant"
+lr = 3e-3
+)");
+  }
+  for (const char* epochs : {"1", "2"}) {
+    const ProgramResult result = run(grown, epochs);
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+  }
+  const ProgramResult result = run(whole, "2");
+  ASSERT_EQ(result.exit_code, 0) << result.output;
+  const auto without_evaluation = [](const fs::path& run) {
+    std::vector<Json> steps;
+    for (const std::string& line : metrics_without_times(run))
+      if (Json step = parse_json(line, "metrics"); step.contains("train/loss")) steps.push_back(std::move(step));
+    return steps;
+  };
+  const std::vector<Json> steps = without_evaluation(whole / "run");
+  ASSERT_EQ(steps.size(), 6u);   // 2, 2, 1 rows, twice
+  EXPECT_EQ(without_evaluation(grown / "run"), steps);
+  EXPECT_EQ(steps[2]["train/epoch"], 1.0);
+  EXPECT_EQ(steps[5]["train/epoch"], 2.0);
+  expect_equal_checkpoints(grown / "run" / "checkpoints" / "step-6", whole / "run" / "checkpoints" / "step-6");
+}
+
 TEST(Train, AFinishedRunSaysSoAndAChangedRecipeIsAnErrorThatNamesTheKey) {
   const ProgramResult again = run_program(train(undisturbed()));
   EXPECT_EQ(again.exit_code, 0);
