@@ -101,7 +101,7 @@ void add_counts(Inspection& out, const LoadedData& data, bool counts_tokens) {
   const LoadReport::Source& source = data.report.sources.front();
   out.json.update({{"rows", source.n_rows}, {"format", source.format}, {"bad_rows", source.n_bad}, {"over_length_rows", source.n_over_length}, {"cut_rows", source.n_truncated},
                    {"documents_split", source.n_split_documents}, {"samples", source.n_train_samples}, {"held_out_samples", source.n_held_out_samples},
-                   {"examples", source.examples}});
+                   {"examples", source.examples}, {"warnings", data.report.warnings()}});
   out.text += data.report.to_text();
   if (!data.report.position_warning.empty()) out.text += "  " + data.report.position_warning + "\n";
   if (!counts_tokens) return;

@@ -12,6 +12,7 @@
 #include "checkpoint/weight_source.h"
 #include "data/data_config.h"
 #include "data/row_format.h"
+#include "data/file_kind.h"
 #include "data/text_reader.h"
 
 namespace temper {
@@ -128,7 +129,7 @@ namespace {
 bool is_data_file(const fs::path& path) {
   const fs::path inner = path.extension() == ".gz" || path.extension() == ".zst" ? path.stem() : path.filename();
   const std::string ending = inner.extension().string();
-  if (ending != ".json") return ending == ".jsonl" || ending == ".txt";
+  if (ending != ".json") return ending == ".jsonl" || ending == ".ndjson" || ending == ".txt";
   if (inner != path.filename()) return true;   // configs are not packed
   LineReader lines(path, DataConfig().max_line_bytes);
   TextPiece first;
@@ -163,6 +164,10 @@ Inspection inspect_path(const fs::path& path, bool read_values, const DataView& 
     if (name.ends_with(".safetensors")) return detail::inspect_safetensors(path);
     if (is_data_file(path)) return detail::inspect_data(path, data);
     if (name.ends_with(".json")) return detail::inspect_config(path);
+    if (fs::is_regular_file(path)) {   // tables and archives are named, with the command that converts them
+      refuse_table(path);
+      open_bytes(path);
+    }
   }
   throw Error({.kind = ErrorKind::kData,
                .what = fs::exists(path) ? "this is no model, config, checkpoint, run folder or data file" : "there is no such file or folder",

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/output.h"
 #include "data/bpe_trainer.h"
+#include "data/byte_source.h"
 #include "data/tokenizer.h"
 
 namespace temper {
@@ -30,7 +31,7 @@ int train(const TrainOptions& options) {
   BpeTrainer trainer;
   std::vector<std::string> kept(options.inputs.size());   // what cannot be read twice: pipes
   for (size_t i = 0; i < options.inputs.size(); ++i) {
-    std::string text = read_input(options.inputs[i]);
+    std::string text = read_all_bytes(options.inputs[i]);
     trainer.add(text);
     if (!fs::is_regular_file(options.inputs[i])) kept[i] = std::move(text);
   }
@@ -40,7 +41,7 @@ int train(const TrainOptions& options) {
   size_t n_tokens = 0;
   for (size_t i = 0; i < options.inputs.size(); ++i) {
     const bool again = fs::is_regular_file(options.inputs[i]);
-    n_tokens += tokenizer.encode_ordinary(again ? read_input(options.inputs[i]) : kept[i]).size();
+    n_tokens += tokenizer.encode_ordinary(again ? read_all_bytes(options.inputs[i]) : kept[i]).size();
   }
   log_info("tokenizer", "trained on {} bytes: ids={} merges={} bytes_per_token={:.3f} fingerprint={}", trainer.n_bytes(), tokenizer.vocab_size(),
            trained.merges.size(), n_tokens ? static_cast<double>(trainer.n_bytes()) / static_cast<double>(n_tokens) : 0.0, tokenizer.fingerprint());

@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/json_checks.h"
 #include "base/output.h"
-#include "data/message_check.h"
 #include "data/row_format.h"
 #include "data/tokenizer.h"
 #include "rollout/prompts.h"
@@ -86,7 +85,7 @@ class Explainer {
         DataConfig config;
         for (const EncodedSample& sample : stage_encoder("sft", tokenizer_, config)(read)) print("trained", row.where, sample);
       } else {
-        conversation(read.messages, row.where);
+        conversation(read, row.where);
       }
     } catch (const BadRow& bad) {
       throw Error({.kind = ErrorKind::kData, .what = bad.reason, .where = row.where, .fix = "correct the row"});
@@ -100,8 +99,8 @@ class Explainer {
     return row.is_object() && has("prompt") && !has("completion") && !has("chosen") && !has("rejected") && !has("messages");
   }
 
-  void conversation(const Json& messages, const std::string& where) {
-    const Conversation read = Conversation::from_json(messages, where);
+  void conversation(const TrainingRow& row, const std::string& where) {
+    const Conversation read = Conversation::from_json(row.messages, where);
     std::vector<EncodedSample> samples;
     for (const Conversation& turn : expand_turns(read, options_.chat)) {
       samples.push_back(encode_for_training(tokenizer_, turn, options_.chat));
@@ -109,11 +108,7 @@ class Explainer {
     }
     for (size_t i = 0; i < samples.size(); ++i) print(samples.size() == 1 ? "trained" : fmt::format("trained {} of {}", i + 1, samples.size()), where, samples[i]);
     if (samples.empty()) note(where, "no answer in this conversation is trained");
-    try {
-      check_messages(messages);
-    } catch (const BadRow& bad) {
-      if (!samples.empty()) note(where, "training refuses it: " + bad.reason);
-    }
+    if (!samples.empty() && !row.refused.empty()) note(where, "training refuses it: " + row.refused);
     try {
       const std::vector<int32_t> ids = encode_prompt(tokenizer_, read, options_.chat);
       print("sent", where, {ids, std::vector<float>(ids.size(), 0.0f)});

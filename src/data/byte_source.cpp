@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "data/file_kind.h"
 
 namespace temper {
 namespace {
@@ -153,23 +154,28 @@ std::unique_ptr<ByteSource> open_bytes(const fs::path& path) {
     throw Error({.kind = ErrorKind::kData, .what = "this is a folder, a file is needed", .where = path.string(),
                  .fix = "name the file itself; several files are several [[data.sources]]"});
   auto file = std::make_unique<PlainSource>(path);
-  const std::string_view magic = file->look(4);
-  const size_t n = magic.size();
+  const std::string_view first = file->look(kHeadBytes), magic = first.substr(0, 4);
+  const size_t n = first.size();
   const bool gzip = magic.starts_with("\x1f\x8b");
   const bool zstd = magic == std::string_view("\x28\xb5\x2f\xfd") ||
-                    (n == 4 && (static_cast<unsigned char>(magic[0]) & 0xf0) == 0x50 && magic.substr(1) == "\x2a\x4d\x18");
+                    (n >= 4 && (static_cast<unsigned char>(magic[0]) & 0xf0) == 0x50 && magic.substr(1) == "\x2a\x4d\x18");
   const auto refuse = [&](std::string what, std::string fix) {
     throw Error({.kind = ErrorKind::kData, .what = std::move(what), .where = path.string(), .fix = std::move(fix)});
   };
-  if (magic.starts_with("PAR1")) refuse("this is a Parquet file", "convert it to JSONL (.jsonl, .jsonl.gz or .jsonl.zst) first");
-  if (magic.starts_with("PK\x03\x04")) refuse("this is a zip file", "unpack it first");
-  if (magic.starts_with("\xff\xfe") || magic.starts_with("\xfe\xff"))
-    refuse("this file is UTF-16", "convert it: iconv -f utf-16 -t utf-8");
+  refuse_foreign_file(path, first);
   if (path.extension() == ".gz" && !gzip && n > 0) refuse("the name ends in .gz but the content is not gzip", "rename or compress it");
   if (path.extension() == ".zst" && !zstd && n > 0) refuse("the name ends in .zst but the content is not zstd", "rename or compress it");
   if (gzip) return std::make_unique<GzipSource>(path, std::move(file));
   if (zstd) return std::make_unique<ZstdSource>(path, std::move(file));
   return file;
+}
+
+std::string read_all_bytes(const fs::path& path) {
+  const std::unique_ptr<ByteSource> source = open_bytes(path == "-" ? "/dev/stdin" : path);
+  std::string all;
+  std::vector<char> chunk(kChunkBytes);
+  while (const size_t n = source->read(chunk)) all.append(chunk.data(), n);
+  return all;
 }
 
 }  // namespace temper

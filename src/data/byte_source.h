@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "base/files.h"
 
@@ -22,5 +23,7 @@ class ByteSource {
 
 /// Read once, without seeking: a pipe (/dev/stdin) is as good as a file.
 std::unique_ptr<ByteSource> open_bytes(const fs::path& path);
+/// All bytes of a file, unpacked; "-" is standard input.  Errors: those of ByteSource.
+std::string read_all_bytes(const fs::path& path);
 
 }  // namespace temper

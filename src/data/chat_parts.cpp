@@ -199,15 +199,16 @@ class Renderer {
   }
 
   void add_arguments(const std::string& text) {
-    const std::optional<PythonJson> arguments = parse_python_json(text);
+    const std::optional<Json> arguments = parse_python_json(text);
     if (!arguments || !arguments->is_object()) {
       add_parameter("arguments", true, text);
       return;
     }
-    for (size_t i = 0; i < arguments->members.size(); ++i) {
-      if (i > 0) written("\n");
-      const auto& [key, value] = arguments->members[i];
-      add_parameter(key, value.is_string(), value.is_string() ? value.text : python_json_text(value));
+    bool first = true;
+    for (const auto& [key, value] : arguments->items()) {
+      if (!first) written("\n");
+      first = false;
+      add_parameter(key, value.is_string(), value.is_string() ? value.get<std::string>() : python_json_text(value));
     }
   }
 

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "data/python_json.h"
+#include "data/turn_weight.h"
 
 namespace temper {
 namespace {
@@ -111,23 +112,22 @@ class MessageReader {
     const Json* content = member("content");
     std::string text = content ? content_text(*content) : "";
     if (message.role == Role::kTool) {
-      if (!content) fail("a tool result has no content", "give it a text; an empty one is \"\"");
+      if (json_.contains("content") && !content) fail("a tool result has the content null", "give it a text; an empty one is \"\"");
       const Json* id = member("tool_call_id");
       message.blocks.push_back({true, std::move(text), id ? text_of(*id, "tool_call_id") : ""});
     } else if (message.role == Role::kUser) {
       message.blocks.push_back({false, std::move(text), ""});
     } else {
       if (message.role == Role::kDeveloper && text.empty()) fail("a developer message has no content", "give it a text, or leave it out");
+      if (message.role == Role::kLatestReminder && !content) fail("a latest_reminder has no content", "give it a text, or leave it out");
       message.content = std::move(text);
     }
   }
 
   void read_weight(ChatMessage& message) const {
-    if (const Json* weight = member("weight")) {
-      if (!weight->is_number() || !(weight->get<double>() >= 0)) fail(fmt::format("\"weight\" is {}, it must be a number >= 0", weight->dump()), "0 means not trained, 1 is usual");
-      message.weight = weight->get<float>();
-    }
-    if (flag("mask")) message.weight = 0;
+    const WeightFlags flags = weight_flags(json_);
+    if (!flags.problem.empty()) fail(flags.problem, "0 or false means not trained, 1 or true is usual");
+    message.weight = flags.weight.value_or(1.0f);
   }
 
   void reject_misplaced(Role role) const {

@@ -50,9 +50,9 @@ struct Conversation {
   ///   content      text, null, or a list of parts; texts are joined by a blank line, other parts become "[Unsupported <type>]"
   ///   tools        OpenAI's {"type": "function", "function": {...}}, or the inner object alone
   ///   tool_calls   OpenAI's shape, or {"name", "arguments"}; arguments as JSON text (integers of any size) or as an object
-  ///   mask         1 or true on an assistant: not trained.  weight: a number >= 0 instead
+  ///   weight, loss, train, mask   of an assistant: data/turn_weight.h
   /// Errors: Error{kData} with the message's number for unknown roles and tasks, wrong types, keys in a wrong place, a tool
-  /// result without content, a developer message without text, and the keys `reasoning` and `thinking` (say reasoning_content).
+  /// result whose content is null, a developer message or a reminder without text, and the keys `reasoning` and `thinking` (say reasoning_content).
   static Conversation from_json(const Json& json, const std::string& where);
 };
 

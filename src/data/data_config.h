@@ -8,7 +8,7 @@
 
 namespace temper {
 
-/// One file of rows or documents.
+/// Files of rows or documents that share a format and a weight.
 struct DataSourceConfig {
   std::string path;
   std::string format = "auto";
@@ -16,7 +16,7 @@ struct DataSourceConfig {
   double weight = 1.0;
 
   template <class Visitor> void visit(Visitor& v) {
-    v("path", path, "JSONL or plain text (.txt), either also as .gz or .zst; relative to the recipe's folder");
+    v("path", path, "file, folder or pattern (data/*.jsonl, data/**/part-*): JSONL, a JSON list or plain text (.txt), also as .gz or .zst; relative to the recipe's folder");
     v("format", format, "shape of the rows; auto detects it and says what it found",
       one_of({"auto", "text", "messages", "prompt_completion", "alpaca", "sharegpt", "document"}));
     v("separator", separator, "plain text: the line that parts documents; empty = a blank line parts them");
@@ -60,7 +60,7 @@ struct DataConfig {
     v("on_bad_row", on_bad_row, "stop at a bad row, or skip, count and record it", one_of({"stop", "skip"}));
     v("on_over_length", on_over_length, "conversations longer than sequence_length", one_of({"error", "skip", "truncate"}));
     v("split_documents", split_documents, "text longer than sequence_length becomes several samples; false = on_over_length decides");
-    v("mask_history", mask_history, "alpaca: answers in `history` are not trained");
+    v("mask_history", mask_history, "only the last answer of a conversation is trained");
     v("thinking_mode", thinking_mode, "chat encoding of conversations; thinking expects reasoning_content", one_of({"chat", "thinking"}));
     v("chat_release", chat_release, "whose effort texts: preview (first release, -DSpark), 0731 (also 0813); auto = what the model's folder says", one_of({"auto", "preview", "0731"}));
     v("effort", effort, "reasoning effort the answers show, in thinking mode; preview: none (default), high, max; 0731: low (default), high, max", one_of({"", "none", "low", "high", "max"}));

@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/threads.h"
-#include "data/text_reader.h"
+#include "data/row_reader.h"
+#include "data/source_files.h"
 
 namespace temper {
 namespace {
@@ -21,7 +23,8 @@ constexpr size_t kMaxExamples = 20;
 struct Outcome {
   std::string bad;                        // reason, or empty
   std::string over_length;                // reason, or empty
-  bool held_out = false, truncated = false, split = false;
+  bool held_out = false, truncated = false, cut_to_nothing = false, split = false;
+  std::vector<RowNote> notes;
   std::vector<EncodedSample> samples;
 };
 
@@ -52,9 +55,10 @@ bool is_held_out(std::string_view text, double fraction) {
 /// Reads one source; the policy for its bad rows lives here.
 class SourceLoader {
  public:
-  SourceLoader(const DataConfig& config, const DataSourceConfig& source, const fs::path& path, const SampleEncoder& encode)
+  /// `name` of the file for the user, `path` to open it.
+  SourceLoader(const DataConfig& config, const DataSourceConfig& source, const std::string& name, const fs::path& path, const SampleEncoder& encode)
       : config_(config), source_(source), path_(path), encode_(encode) {
-    report_.path = source.path;
+    report_.path = name;
     if (source.format != "auto") format_ = parse_row_format(source.format);
     else if (is_document_file(path)) format_ = RowFormat::kDocument;
   }
@@ -63,13 +67,13 @@ class SourceLoader {
   LoadReport::Source load(ThreadPool& pool, int32_t index, double held_out_share, LoadedData& into) {
     held_out_share_ = held_out_share;
     std::vector<TextPiece> pieces;
-    auto read = [&, lines = std::optional<LineReader>(), documents = std::optional<DocumentReader>()](TextPiece& piece) mutable {
+    auto read = [&, rows = std::optional<RowReader>(), documents = std::optional<DocumentReader>()](TextPiece& piece) mutable {
       if (format_ == RowFormat::kDocument) {
         if (!documents) documents.emplace(path_, source_.separator, config_.max_line_bytes);
         return documents->next(piece);
       }
-      if (!lines) lines.emplace(path_, config_.max_line_bytes);
-      return lines->next_filled(piece);
+      if (!rows) rows.emplace(path_, config_.max_line_bytes);
+      return rows->next(piece);
     };
     bool more = true;
     while (more) {
@@ -103,7 +107,7 @@ class SourceLoader {
         format_ = detect_row_format(row);
         std::string keys;
         for (const auto& [key, value] : row.items()) keys += (keys.empty() ? "" : ", ") + key;
-        log_info("data", "{}: rows are {} (keys of line {}: {})", source_.path, row_format_name(*format_), piece.line, keys);
+        log_info("data", "{}: rows are {} (keys of {}: {})", report_.path, row_format_name(*format_), piece.row ? fmt::format("row {}", piece.row) : fmt::format("line {}", piece.line), keys);
       } catch (const BadRow&) {
         // Reported with its line by process().
       }
@@ -114,7 +118,7 @@ class SourceLoader {
     Outcome out;
     try {
       if (!piece.defect.empty()) throw BadRow{piece.defect};
-      const TrainingRow row = convert(piece);
+      TrainingRow row = convert(piece);
       out.held_out = is_held_out(piece.text, held_out_share_);
       int64_t n_trained = 0;
       for (EncodedSample& sample : encode_(row)) {
@@ -128,6 +132,7 @@ class SourceLoader {
         } else shorten(std::move(sample), out);
       }
       if (n_trained == 0) throw BadRow{"no token of it would be trained"};
+      out.notes = std::move(row.notes);
     } catch (const BadRow& bad) {
       out.bad = bad.reason;
     }
@@ -142,7 +147,7 @@ class SourceLoader {
       if (found != *format_)
         throw BadRow{fmt::format("this row is {}, the file began as {}; one file holds one format", row_format_name(found), row_format_name(*format_))};
     }
-    return convert_row(row, *format_, {.mask_history = config_.mask_history});
+    return convert_row(row, *format_, {.mask_history = config_.mask_history, .thinking = config_.thinking_mode == "thinking"});
   }
 
   void shorten(EncodedSample sample, Outcome& out) const {
@@ -150,18 +155,21 @@ class SourceLoader {
     if (config_.on_over_length != "truncate") return;
     sample.ids.resize(config_.sequence_length);
     sample.weights.resize(config_.sequence_length);
-    if (sample.n_trained() == 0) throw BadRow{out.over_length + ", and no token before that is trained"};
+    if (sample.n_trained() == 0) {
+      out.cut_to_nothing = true;
+      return;
+    }
     out.truncated = true;
     out.samples.push_back(std::move(sample));
   }
 
   void take(const TextPiece& piece, const Outcome& out, int32_t index, LoadedData& into) {
-    const std::string where = fmt::format("{}:{}", path_.string(), piece.line);
+    const std::string where = piece.place(path_.string());
     ++report_.n_rows;
     if (!out.bad.empty()) {
       if (config_.on_bad_row == "stop")
         throw Error({.kind = ErrorKind::kData, .what = out.bad, .where = where,
-                     .fix = "mend the row, or set data.on_bad_row = \"skip\" to leave such rows out, counted and recorded"});
+                     .fix = "fix the row, or set data.on_bad_row = \"skip\" to leave such rows out, counted and recorded"});
       ++report_.n_bad;
       note(piece, out.bad);
       return;
@@ -170,8 +178,13 @@ class SourceLoader {
       if (config_.on_over_length == "error")
         throw Error({.kind = ErrorKind::kData, .what = "the sample is too long: " + out.over_length, .where = where,
                      .fix = "raise data.sequence_length, or set data.on_over_length to \"skip\" or \"truncate\" (counted and recorded)"});
-      ++(out.truncated ? report_.n_truncated : report_.n_over_length);
-      note(piece, (out.truncated ? "cut: " : "left out: ") + out.over_length);
+      const bool left_out = out.samples.empty();
+      ++(out.truncated ? report_.n_truncated : out.cut_to_nothing ? report_.n_cut_to_nothing : report_.n_over_length);
+      note(piece, (left_out ? "left out: " : "cut: ") + out.over_length + (out.cut_to_nothing ? ", and no token before that is trained" : ""));
+    }
+    for (const RowNote found : out.notes) {
+      LoadReport::Noted& noted = report_.notes[static_cast<size_t>(found)];
+      if (noted.n_rows++ == 0) noted.first = where;
     }
     report_.n_split_documents += out.split;
     for (int32_t part = 0; part < static_cast<int32_t>(out.samples.size()); ++part)
@@ -180,7 +193,7 @@ class SourceLoader {
   }
 
   void note(const TextPiece& piece, const std::string& reason) {
-    if (report_.examples.size() < kMaxExamples) report_.examples.push_back(fmt::format("{}:{}: {}", source_.path, piece.line, reason));
+    if (report_.examples.size() < kMaxExamples) report_.examples.push_back(fmt::format("{}: {}", piece.place(report_.path), reason));
   }
 
   const DataConfig& config_;
@@ -192,43 +205,29 @@ class SourceLoader {
   LoadReport::Source report_;
 };
 
+struct NamedFile {
+  std::string name;   // as the recipe writes it, where it names the file itself
+  fs::path path;
+};
+
+std::vector<NamedFile> files_of(const DataSourceConfig& source, const fs::path& base_folder) {
+  const fs::path path = fs::path(source.path).is_absolute() ? fs::path(source.path) : base_folder / source.path;
+  const SourceFiles found = source_files(path);
+  if (found.files.size() > 1) log_info("data", "{}: {} files", source.path, found.files.size());
+  if (!found.ignored.empty())
+    log_info("data", "{}: {} other files are no data by their names, the first: {}", source.path, found.ignored.size(), found.ignored.front().string());
+  std::vector<NamedFile> files;
+  for (const fs::path& file : found.files) files.push_back({file == path ? source.path : file.lexically_proximate(base_folder.empty() ? "." : base_folder).string(), file});
+  return files;
+}
+
 void say(const LoadReport::Source& source) {
   log_info("data", "{}: {} rows, format {}, {} samples to train on, {} held out, {} documents split", source.path, source.n_rows,
            source.format, source.n_train_samples, source.n_held_out_samples, source.n_split_documents);
-  if (source.n_bad + source.n_over_length + source.n_truncated > 0)
-    log_warn("data", "{}: {} bad rows skipped, {} over-length rows left out, {} cut; the first: {}", source.path, source.n_bad,
-             source.n_over_length, source.n_truncated, source.examples.front());
+  for (const std::string& warning : source.warnings()) log_warn("data", "{}", warning);
 }
 
 }  // namespace
-
-int64_t LoadReport::n_skipped() const {
-  int64_t n = 0;
-  for (const Source& source : sources) n += source.n_bad + source.n_over_length;
-  return n;
-}
-
-Json LoadReport::to_json() const {
-  Json list = Json::array();
-  for (const Source& s : sources)
-    list.push_back({{"path", s.path}, {"format", s.format}, {"rows", s.n_rows}, {"train_samples", s.n_train_samples},
-                    {"held_out_samples", s.n_held_out_samples}, {"documents_split", s.n_split_documents},
-                    {"bad_rows_skipped", s.n_bad}, {"over_length_skipped", s.n_over_length}, {"over_length_cut", s.n_truncated},
-                    {"examples", s.examples}});
-  return {{"event", "data"}, {"sources", list}};
-}
-
-std::string LoadReport::to_text() const {
-  std::string text;
-  for (const Source& s : sources) {
-    text += fmt::format("  {}: {} rows ({}), {} samples to train on, {} held out, {} skipped\n", s.path, s.n_rows, s.format, s.n_train_samples, s.n_held_out_samples,
-                        s.n_bad + s.n_over_length);
-    if (s.n_bad + s.n_over_length + s.n_truncated + s.n_split_documents > 0)
-      text += fmt::format("    {} bad rows, {} left out as too long, {} cut, {} documents split\n", s.n_bad, s.n_over_length, s.n_truncated, s.n_split_documents);
-    for (const std::string& example : s.examples) text += fmt::format("    {}\n", example);
-  }
-  return text;
-}
 
 LoadedData count_samples(const DataConfig& config, const fs::path& base_folder, const SampleEncoder& encode, int n_threads) {
   if (config.sources.empty())
@@ -237,11 +236,18 @@ LoadedData count_samples(const DataConfig& config, const fs::path& base_folder, 
   LoadedData data{std::make_shared<SampleStore>(), std::make_shared<SampleStore>(), {}};
   ThreadPool pool(n_threads);
   int32_t index = 0;
+  std::set<fs::path> trained;
   const auto load = [&](const DataSourceConfig& source, double held_out_share) {
-    WhileDoing work(fmt::format("reading the data {}", source.path));
-    const fs::path path = fs::path(source.path).is_absolute() ? fs::path(source.path) : base_folder / source.path;
-    data.report.sources.push_back(SourceLoader(config, source, path, encode).load(pool, index++, held_out_share, data));
-    say(data.report.sources.back());
+    for (const auto& [name, file] : files_of(source, base_folder)) {
+      WhileDoing work(fmt::format("reading the data {}", name));
+      data.report.sources.push_back(SourceLoader(config, source, name, file, encode).load(pool, index, held_out_share, data));
+      std::error_code error;
+      const fs::path one_name = fs::weakly_canonical(file, error);
+      if (held_out_share < 1) trained.insert(one_name);
+      else data.report.sources.back().also_trained = trained.contains(one_name);
+      say(data.report.sources.back());
+    }
+    ++index;
   };
   for (const DataSourceConfig& source : config.sources) load(source, config.held_out_fraction);
   for (const DataSourceConfig& source : config.held_out_sources) load(source, 1.0);

@@ -1,6 +1,7 @@
 #pragma once
 // Files of rows -> tokenised samples: read, detect the format, convert, validate, split, encode, with one policy for bad rows.
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,14 +21,25 @@ using SampleEncoder = std::function<std::vector<EncodedSample>(const TrainingRow
 
 /// What became of the rows; nothing leaves the data without a line here.
 struct LoadReport {
+  struct Noted {
+    int64_t n_rows = 0;
+    std::string first;   // "file:line"
+  };
   struct Source {
     std::string path, format;
     int64_t n_rows = 0, n_train_samples = 0, n_held_out_samples = 0, n_split_documents = 0;
     int64_t n_bad = 0, n_over_length = 0, n_truncated = 0;
-    std::vector<std::string> examples;   // "file:line: reason" of the first rows skipped or cut
+    int64_t n_cut_to_nothing = 0;            // on_over_length = "truncate", and nothing that is trained comes before the cut
+    std::array<Noted, kNumRowNotes> notes;   // by RowNote
+    bool also_trained = false;               // a held-out file that is trained on too
+    std::vector<std::string> examples;       // "file:line: reason" of the first rows skipped or cut
+    int64_t n_left_out() const { return n_bad + n_over_length + n_cut_to_nothing; }
+    /// One sentence for each thing that a user should know of; `warnings` with the source's path, and with the counts of rows skipped or cut.
+    std::vector<std::string> note_texts() const, warnings() const;
   };
   std::vector<Source> sources;
   std::string position_warning;          // samples longer than the model's max_position_embeddings; empty if there are none
+  std::vector<std::string> warnings() const;
   int64_t n_skipped() const;
   /// For events.jsonl: {"event": "data", "sources": [...]}.
   Json to_json() const;

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/json.h"
+#include "data/turns.h"
 
 namespace temper {
 
@@ -12,10 +12,7 @@ namespace temper {
 /// to forge turns.
 std::string control_token_in(std::string_view text);
 
-/// `reasoning`, `thinking` and <think>...</think> at the start of an answer become `reasoning_content`.
-void normalise_reasoning(Json& messages);
-
 /// Throws BadRow at the first rule of row_format.h that is broken.
-void check_messages(const Json& messages);
+void check_turns(const Turns& turns);
 
 }  // namespace temper

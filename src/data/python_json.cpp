@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <utility>
 
 #include "base/json_checks.h"
 #include "data/unicode.h"
@@ -15,22 +17,24 @@ namespace {
 
 constexpr size_t kMaxIntegerDigits = 4300;  // Python refuses longer ones
 
+/// The digits of a whole number that no number type of Json holds.
+Json exact_integer(std::string_view digits) { return Json::binary({digits.begin(), digits.end()}); }
+
 class Parser {
  public:
   explicit Parser(std::string_view text) : text_(text) {}
 
-  std::optional<PythonJson> whole() {
-    PythonJson value;
+  std::optional<Json> whole(JsonFault* fault) {
+    Json value;
     skip_blanks();
-    if (!read(value, 0)) return std::nullopt;
-    skip_blanks();
-    if (at_ != text_.size()) return std::nullopt;
-    return value;
+    const bool read_one = read(value, 0);
+    if (read_one) skip_blanks();
+    if (read_one && at_ == text_.size()) return value;
+    if (fault) *fault = {.byte = std::min(at_, text_.size()) + 1, .what = at_ >= text_.size() && reason_.empty() ? "the text ends inside it" : reason_};
+    return std::nullopt;
   }
 
  private:
-  using Kind = PythonJson::Kind;
-
   void skip_blanks() {
     while (at_ < text_.size() && std::string_view(" \t\n\r").find(text_[at_]) != std::string_view::npos) ++at_;
   }
@@ -40,26 +44,25 @@ class Parser {
     at_ += word.size();
     return true;
   }
+  bool refuse(const char* reason) {
+    reason_ = reason;
+    return false;
+  }
 
-  bool read(PythonJson& into, int depth) {
-    if (depth > kMaxJsonDepth) return false;
+  bool read(Json& into, int depth) {
+    if (depth > kMaxJsonDepth) return refuse("it is nested too deep");
     switch (peek()) {
       case '{': return read_object(into, depth);
       case '[': return read_array(into, depth);
-      case '"': into.kind = Kind::kString; return read_string(into.text);
+      case '"': return read_string(into);
+      case '\'': return refuse("strings need double quotes");
       default: break;
     }
-    struct Word {
-      std::string_view text;
-      Kind kind;
-      double number;
-    };
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
-    for (const Word& word : {Word{"null", Kind::kNull, 0}, Word{"true", Kind::kTrue, 0}, Word{"false", Kind::kFalse, 0},
-                             Word{"NaN", Kind::kFloat, std::nan("")}, Word{"Infinity", Kind::kFloat, kInfinity}, Word{"-Infinity", Kind::kFloat, -kInfinity}}) {
-      if (!take(word.text)) continue;
-      into.kind = word.kind;
-      into.number = word.number;
+    const std::pair<std::string_view, Json> words[] = {{"null", nullptr}, {"true", true}, {"false", false}, {"NaN", std::nan("")}, {"Infinity", kInfinity}, {"-Infinity", -kInfinity}};
+    for (const auto& [word, value] : words) {
+      if (!take(word)) continue;
+      into = value;
       return true;
     }
     return read_number(into);
@@ -71,7 +74,7 @@ class Parser {
     return at_ - begin;
   }
 
-  bool read_number(PythonJson& into) {
+  bool read_number(Json& into) {
     const size_t begin = at_;
     take("-");
     const bool zero = peek() == '0';
@@ -87,11 +90,20 @@ class Parser {
       if (digits() == 0) at_ = mark;
       else is_float = true;
     }
-    const std::string number(text_.substr(begin, at_ - begin));
-    into.kind = is_float ? Kind::kFloat : Kind::kInteger;
-    if (is_float) into.number = std::strtod(number.c_str(), nullptr);
-    else into.text = number == "-0" ? "0" : number;
-    return is_float || number.size() <= kMaxIntegerDigits;
+    const std::string_view number = text_.substr(begin, at_ - begin);
+    if (is_float) into = std::strtod(std::string(number).c_str(), nullptr);
+    else if (number.size() > kMaxIntegerDigits) return refuse("a number has more digits than Python reads");
+    else read_integer(number, into);
+    return true;
+  }
+
+  static void read_integer(std::string_view number, Json& into) {
+    const char *begin = number.data(), *end = begin + number.size();
+    int64_t narrow = 0;
+    uint64_t wide = 0;
+    if (std::from_chars(begin, end, narrow).ec == std::errc()) into = narrow;
+    else if (number[0] != '-' && std::from_chars(begin, end, wide).ec == std::errc()) into = wide;
+    else into = exact_integer(number);
   }
 
   bool read_hex4(uint32_t& code) {
@@ -111,73 +123,76 @@ class Parser {
       return true;
     }
     uint32_t code = 0, low = 0;
-    if (c != 'u' || !read_hex4(code)) return false;
+    if (c != 'u' || !read_hex4(code)) return refuse("an unknown escape");
     if (code >= 0xD800 && code < 0xE000) {
-      if (code >= 0xDC00 || !take("\\u") || !read_hex4(low) || low < 0xDC00 || low > 0xDFFF) return false;
+      if (code >= 0xDC00 || !take("\\u") || !read_hex4(low) || low < 0xDC00 || low > 0xDFFF) return refuse("half a character (a lone surrogate)");
       code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
     }
     append_utf8(into, code);
     return true;
   }
 
-  bool read_string(std::string& into) {
+  bool read_text(std::string& into) {
     ++at_;
     while (at_ < text_.size()) {
-      const char c = text_[at_++];
-      if (c == '"') return true;
-      if (static_cast<uint8_t>(c) < 0x20) return false;
-      if (c != '\\') into.push_back(c);
-      else if (!read_escape(into)) return false;
+      size_t end = at_;
+      while (end < text_.size() && text_[end] != '"' && text_[end] != '\\' && static_cast<uint8_t>(text_[end]) >= 0x20) ++end;
+      into.append(text_, at_, end - at_);
+      at_ = end;
+      if (peek() == '"') {
+        ++at_;
+        return true;
+      }
+      if (at_ == text_.size()) break;
+      if (peek() != '\\') return refuse("a control character in a string (write a line break as \\n)");
+      ++at_;
+      if (!read_escape(into)) return false;
     }
     return false;
   }
 
-  bool read_array(PythonJson& into, int depth) {
-    into.kind = Kind::kArray;
+  bool read_string(Json& into) {
+    into = std::string();
+    return read_text(into.get_ref<std::string&>());
+  }
+
+  bool read_array(Json& into, int depth) {
+    into = Json::array();
     ++at_;
     skip_blanks();
     if (take("]")) return true;
     while (true) {
       skip_blanks();
-      if (!read(into.items.emplace_back(), depth + 1)) return false;
+      if (!read(into.emplace_back(), depth + 1)) return false;
       skip_blanks();
       if (take("]")) return true;
       if (!take(",")) return false;
     }
   }
 
-  bool read_object(PythonJson& into, int depth) {
-    into.kind = Kind::kObject;
+  bool read_object(Json& into, int depth) {
+    into = Json::object();
     ++at_;
     skip_blanks();
     if (take("}")) return true;
     while (true) {
       std::string key;
-      PythonJson value;
       skip_blanks();
-      if (peek() != '"' || !read_string(key)) return false;
+      if (peek() == '\'') return refuse("strings need double quotes");
+      if (peek() != '"' || !read_text(key)) return false;
       skip_blanks();
       if (!take(":")) return false;
       skip_blanks();
-      if (!read(value, depth + 1)) return false;
-      put(into, std::move(key), std::move(value));
+      if (!read(into[key], depth + 1)) return false;   // a key that comes again keeps its first place
       skip_blanks();
       if (take("}")) return true;
       if (!take(",")) return false;
     }
   }
 
-  static void put(PythonJson& object, std::string key, PythonJson value) {
-    for (auto& [known, old] : object.members) {
-      if (known != key) continue;
-      old = std::move(value);
-      return;
-    }
-    object.members.emplace_back(std::move(key), std::move(value));
-  }
-
   std::string_view text_;
   size_t at_ = 0;
+  std::string reason_;
 };
 
 void append_string(std::string& out, std::string_view text) {
@@ -199,71 +214,49 @@ void append_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-void append_value(std::string& out, const PythonJson& value) {
-  using Kind = PythonJson::Kind;
-  switch (value.kind) {
-    case Kind::kNull: out += "null"; break;
-    case Kind::kTrue: out += "true"; break;
-    case Kind::kFalse: out += "false"; break;
-    case Kind::kInteger: out += value.text; break;
-    case Kind::kFloat: out += python_float_text(value.number); break;
-    case Kind::kString: append_string(out, value.text); break;
-    case Kind::kArray:
-      out += '[';
-      for (size_t i = 0; i < value.items.size(); ++i) {
-        if (i > 0) out += ", ";
-        append_value(out, value.items[i]);
-      }
-      out += ']';
-      break;
-    case Kind::kObject:
-      out += '{';
-      for (size_t i = 0; i < value.members.size(); ++i) {
-        if (i > 0) out += ", ";
-        append_string(out, value.members[i].first);
-        out += ": ";
-        append_value(out, value.members[i].second);
-      }
-      out += '}';
-      break;
+void append_value(std::string& out, const Json& value) {
+  if (value.is_string()) {
+    append_string(out, value.get_ref<const std::string&>());
+  } else if (value.is_number_float()) {
+    out += python_float_text(value.get<double>());
+  } else if (is_exact_integer(value)) {
+    out.append(value.get_binary().begin(), value.get_binary().end());
+  } else if (value.is_array()) {
+    const char* comma = "";
+    out += '[';
+    for (const Json& item : value) {
+      out += comma;
+      append_value(out, item);
+      comma = ", ";
+    }
+    out += ']';
+  } else if (value.is_object()) {
+    const char* comma = "";
+    out += '{';
+    for (const auto& [key, item] : value.items()) {
+      out += comma;
+      append_string(out, key);
+      out += ": ";
+      append_value(out, item);
+      comma = ", ";
+    }
+    out += '}';
+  } else {
+    out += value.dump();
   }
-}
-
-PythonJson from_json(const Json& json) {
-  using Kind = PythonJson::Kind;
-  PythonJson value;
-  if (json.is_boolean()) {
-    value.kind = json.get<bool>() ? Kind::kTrue : Kind::kFalse;
-  } else if (json.is_number_float()) {
-    value.kind = Kind::kFloat;
-    value.number = json.get<double>();
-  } else if (json.is_number()) {
-    value.kind = Kind::kInteger;
-    value.text = json.dump();
-  } else if (json.is_string()) {
-    value.kind = Kind::kString;
-    value.text = json.get<std::string>();
-  } else if (json.is_array()) {
-    value.kind = Kind::kArray;
-    for (const Json& item : json) value.items.push_back(from_json(item));
-  } else if (json.is_object()) {
-    value.kind = Kind::kObject;
-    for (const auto& [key, item] : json.items()) value.members.emplace_back(key, from_json(item));
-  }
-  return value;
 }
 
 }  // namespace
 
-std::optional<PythonJson> parse_python_json(std::string_view text) { return Parser(text).whole(); }
+std::optional<Json> parse_python_json(std::string_view text, JsonFault* fault) { return Parser(text).whole(fault); }
 
-std::string python_json_text(const PythonJson& value) {
+bool is_exact_integer(const Json& value) { return value.is_binary(); }
+
+std::string python_json_text(const Json& value) {
   std::string out;
   append_value(out, value);
   return out;
 }
-
-std::string python_json_text(const Json& value) { return python_json_text(from_json(value)); }
 
 std::string python_json_string(std::string_view text) {
   std::string out;

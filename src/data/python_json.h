@@ -5,31 +5,24 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "base/json.h"
 
 namespace temper {
 
-struct PythonJson {
-  enum class Kind { kNull, kTrue, kFalse, kInteger, kFloat, kString, kArray, kObject };
-  Kind kind = Kind::kNull;
-  std::string text;      // of a string; digits of an integer
-  double number = 0;     // of a float; NaN and the infinities are values too
-  std::vector<PythonJson> items;
-  std::vector<std::pair<std::string, PythonJson>> members;  // a key once; its last value, at its first place
-
-  bool is_object() const { return kind == Kind::kObject; }
-  bool is_string() const { return kind == Kind::kString; }
+/// Where a text stops being JSON.
+struct JsonFault {
+  size_t byte = 0;    // from 1
+  std::string what;   // "" if nothing better than the place is known
 };
 
 /// json.loads(text); nothing if it would raise, for a lone surrogate, or for nesting deeper than 500.
-std::optional<PythonJson> parse_python_json(std::string_view text);
+/// A key that stands twice has its last value, at its first place.  Infinities and NaN are numbers.  Whole numbers beyond 64 bits, which Json has no
+/// type for, keep their digits (is_exact_integer): write such a value with python_json_text, not with dump().
+std::optional<Json> parse_python_json(std::string_view text, JsonFault* fault = nullptr);
+bool is_exact_integer(const Json& value);
 
 /// json.dumps(value, ensure_ascii=False).
-std::string python_json_text(const PythonJson& value);
-/// The same for a value that is already read.
 std::string python_json_text(const Json& value);
 /// json.dumps of one string.
 std::string python_json_string(std::string_view text);

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
+#include <utility>
+
+#include "base/interrupt.h"
 
 #include "base/interrupt.h"
 
@@ -33,13 +37,6 @@ size_t sequence_length_at(std::string_view text) {
   return 0;
 }
 
-void check_utf8(TextPiece& piece) {
-  const size_t bad = first_invalid_utf8(piece.text);
-  if (bad == std::string_view::npos) return;
-  piece.defect = fmt::format("byte {} (0x{:02x}) is not UTF-8", bad + 1, static_cast<unsigned char>(piece.text[bad]));
-  piece.text.resize(std::min({piece.text.size(), bad, kShownBytes}));
-}
-
 }  // namespace
 
 size_t first_invalid_utf8(std::string_view text) {
@@ -56,40 +53,69 @@ size_t first_invalid_utf8(std::string_view text) {
   return std::string_view::npos;
 }
 
-LineReader::LineReader(const fs::path& path, int64_t max_line_bytes)
-    : source_(open_bytes(path)), max_line_bytes_(static_cast<size_t>(max_line_bytes)), chunk_(kChunkBytes) {}
+void TextPiece::cut(std::string why) {
+  defect = std::move(why);
+  text.resize(std::min(text.size(), kShownBytes));
+  text.shrink_to_fit();
+}
+
+void TextPiece::check_utf8() {
+  const size_t bad = first_invalid_utf8(text);
+  if (bad == std::string_view::npos) return;
+  defect = fmt::format("byte {} (0x{:02x}) is not UTF-8", bad + 1, static_cast<unsigned char>(text[bad]));
+  text.resize(std::min({text.size(), bad, kShownBytes}));
+}
+
+std::string TextPiece::place(const std::string& file) const { return row == 0 ? fmt::format("{}:{}", file, line) : fmt::format("{}:{}, row {}", file, line, row); }
+
+ByteBuffer::ByteBuffer(const fs::path& path) : path_(path), source_(open_bytes(path)), chunk_(kChunkBytes, '\0') {}
+
+bool ByteBuffer::fill() {
+  if (begin_ < end_) return true;
+  check_interrupt();
+  begin_ = 0;
+  end_ = source_->read(chunk_);
+  return end_ > 0;
+}
+
+void ByteBuffer::skip_byte_order_mark() {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";
+  // A source may give fewer bytes than asked for, a pipe even one at a time.
+  while (end_ < kMark.size()) {
+    const size_t n = source_->read(std::span(chunk_).subspan(end_));
+    if (n == 0) break;
+    end_ += n;
+  }
+  if (rest().starts_with(kMark)) skip(kMark.size());
+}
+
+LineReader::LineReader(const fs::path& path, int64_t max_line_bytes) : LineReader(ByteBuffer(path), 1, max_line_bytes) { bytes_.skip_byte_order_mark(); }
+
+LineReader::LineReader(ByteBuffer bytes, int64_t line, int64_t max_line_bytes)
+    : bytes_(std::move(bytes)), max_line_bytes_(static_cast<size_t>(max_line_bytes)), line_(line - 1) {}
 
 bool LineReader::next(TextPiece& into) {
   check_interrupt();   // a file may hold millions of blank lines
   into = {.text = "", .line = line_ + 1, .defect = ""};
   bool found = false, complete = false;
   size_t length = 0;
-  while (!complete) {
-    if (begin_ == end_) {
-      begin_ = 0;
-      end_ = source_->read(chunk_);
-      if (end_ == 0) break;
-    }
+  while (!complete && bytes_.fill()) {
     found = true;
-    const char* start = chunk_.data() + begin_;
-    const void* newline = std::memchr(start, '\n', end_ - begin_);
-    const size_t n = newline ? static_cast<size_t>(static_cast<const char*>(newline) - start) : end_ - begin_;
+    const std::string_view rest = bytes_.rest();
+    const size_t newline = rest.find('\n'), n = std::min(newline, rest.size());
+    complete = newline != std::string_view::npos;
     length += n;
-    if (into.text.size() < max_line_bytes_) into.text.append(start, std::min(n, max_line_bytes_ - into.text.size()));
-    begin_ += n + (newline ? 1 : 0);
-    complete = newline != nullptr;
+    if (into.text.size() < max_line_bytes_) into.text.append(rest.substr(0, std::min(n, max_line_bytes_ - into.text.size())));
+    bytes_.skip(n + (complete ? 1 : 0));
   }
   if (!found) return false;
   ++line_;
-  if (line_ == 1 && into.text.starts_with("\xef\xbb\xbf")) into.text.erase(0, 3);
   if (length > max_line_bytes_) {
-    into.defect = fmt::format("the line has {} bytes, the limit max_line_bytes is {}", length, max_line_bytes_);
-    into.text.resize(std::min(into.text.size(), kShownBytes));
-    into.text.shrink_to_fit();
+    into.cut(fmt::format("the line has {} bytes, the limit max_line_bytes is {}", length, max_line_bytes_));
     return true;
   }
   if (into.text.ends_with('\r')) into.text.pop_back();
-  check_utf8(into);
+  into.check_utf8();
   return true;
 }
 

@@ -5,7 +5,7 @@
 #include <unordered_map>
 
 #include "base/interrupt.h"
-#include "base/output.h"
+#include "data/byte_source.h"
 #include "eval/csv.h"
 #include "eval/text/unicode.h"
 
@@ -75,7 +75,7 @@ class Collector {
 }  // namespace
 
 StoredAnswers read_stored_answers(const fs::path& path) {
-  const std::string content = read_input(path);
+  const std::string content = read_all_bytes(path);
   Collector collector;
   if (path.extension() == ".csv") {
     size_t n = 1;

@@ -5,7 +5,7 @@
 //   environment.json     versions, machine, device of the newest start; "earlier": those of the starts before, the oldest first
 //   metrics.jsonl        one object a line: {"step": 12, "train/loss": ..., ...}; names of wall-clock values start with "time/"
 //   events.out.tfevents* the same numbers for TensorBoard
-//   events.jsonl         the audit record: start, resume, memory (the plan), checkpoint, skip, evaluation, stop, finish, each with its cause;
+//   events.jsonl         the audit record: start, resume, data, warning, memory (the plan), checkpoint, skip, evaluation, stop, finish, each with its cause;
 //                        of a run that goes on also environment_changed, recipe_changed, records_damaged, checkpoint_damaged
 //   checkpoints/         checkpoint/training_checkpoint.h
 

@@ -190,7 +190,7 @@ void Trainer::start_or_resume() {
     record_.event("records_damaged", step_, details);
   }
   record_.event("data", step_, data_.report.to_json());
-  if (!data_.report.position_warning.empty()) record_.event("warning", step_, {{"cause", data_.report.position_warning}});
+  for (const std::string& warning : data_.report.warnings()) record_.event("warning", step_, {{"cause", warning}});
   record_.event("memory", step_, {{"plan", to_json(plan_)}});
   say_what_has_no_effect();
   last_checkpoint_step_ = resumed_ ? step_ : -1;

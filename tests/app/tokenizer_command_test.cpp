@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "support/fixtures.h"
+#include "support/packed.h"
 #include "support/run_program.h"
 #include "support/temp_folder.h"
 
@@ -40,6 +41,32 @@ TEST(TokenizerCommand, ExitCodesSayWhoMustAct) {
   const auto missing = run_temper("tokenizer encode --tokenizer " + folder.path().string() + " " + (folder / "t.txt").string());
   EXPECT_EQ(missing.exit_code, 3);
   EXPECT_NE(missing.out.find("neither tokenizer.json nor vocab.json"), std::string::npos);
+}
+
+/// Every command that reads a data file; the place of the model does not matter, the file is read first.
+TEST(DataFiles, AParquetFileIsNamedByEachCommandWithTheCommandThatConvertsIt) {
+  const test::TempFolder folder;
+  const std::string file = (folder / "a.parquet").string();
+  write_file_atomic(file, "PAR1....PAR1");
+  for (const std::string& command : {"tokenizer train --vocab-size 280 --input " + file + " --out " + (folder / "o").string(), "inspect " + file, "eval --suite ifeval --responses " + file,
+                                     "generate --model none --prompts " + file + " --out " + (folder / "p").string()}) {
+    const auto result = run_temper(command);
+    EXPECT_EQ(result.exit_code, 3) << command << "\n" << result.out;
+    EXPECT_NE(result.out.find("this is a Parquet file"), std::string::npos) << command << "\n" << result.out;
+    EXPECT_NE(result.out.find("import json,sys,pyarrow.parquet"), std::string::npos) << command << "\n" << result.out;
+  }
+}
+
+TEST(TokenizerCommand, TrainsOnPackedText) {
+  const test::TempFolder folder;
+  const std::string text = "the cat and the hat and the cats";
+  write_file_atomic(folder / "t.txt", text);
+  write_file_atomic(folder / "t.txt.gz", test::gzip(text));
+  const auto trained = [&](const std::string& name) {
+    EXPECT_EQ(run_temper("tokenizer train --vocab-size 280 --input " + (folder / name).string() + " --out " + (folder / (name + ".tok")).string()).exit_code, 0);
+    return read_file(folder / (name + ".tok") / "tokenizer.json");
+  };
+  EXPECT_EQ(trained("t.txt.gz"), trained("t.txt"));
 }
 
 TEST(TokenizerCommand, ExplainsWhichTokensOfAConversationAreTrained) {

@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <sstream>
 
 #include "data/chat_texts.h"
 #include "data/chat_tokens.h"
+#include "data/python_json.h"
 #include "data/tokenizers_for_tests.h"
 #include "support/expect_error.h"
 #include "support/sha256.h"
@@ -90,6 +92,18 @@ TEST(ChatEncoding, AgreesWithTheOfficialEncoderOnRandomConversations) {
     const auto border = all.begin() + row["n_context"].get<std::ptrdiff_t>();
     EXPECT_EQ(render_chat({{border, all.end()}}, options, {{all.begin(), border}}), row["expected"].get<std::string>()) << row["messages"];
   }
+}
+
+// Whole numbers beyond 64 bits, bounds, long decimals and infinities in schemas and arguments, through the official encoder (tools/oracle/chat_vectors.py).
+TEST(ChatEncoding, WritesNumbersAsTheOfficialEncoderDoes) {
+  std::istringstream lines(read_fixture("chat/number_conversations.jsonl.zst"));
+  int n = 0;
+  for (std::string line; std::getline(lines, line); ++n) {
+    const Json row = parse_python_json(line).value();
+    const Conversation conv = Conversation::from_json(row["messages"], "row");
+    EXPECT_EQ(render_chat(conv, {.thinking_mode = row["thinking_mode"].get<std::string>()}), row["expected"].get<std::string>()) << line;
+  }
+  EXPECT_EQ(n, 60);
 }
 
 /// Ids made part by part equal those of the whole text, where no message contains a control token.

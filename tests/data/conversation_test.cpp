@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "data/python_json.h"
 #include "support/expect_error.h"
 
 namespace temper {
@@ -32,6 +33,20 @@ TEST(Conversation, ReadsArgumentsThatAreAnObject) {
   EXPECT_EQ(read(R"([{"role":"assistant","tool_calls":[{"name":"f","arguments":{"a":[1,2]}}]}])").messages[0].tool_calls[0].arguments, R"({"a": [1, 2]})");
 }
 
+// json.dumps(json.loads(...)) of CPython 3.11; the official encoder writes schemas with it.
+TEST(Conversation, NumbersOfSchemasAndArgumentsAreWhatPythonWrites) {
+  const Json messages = *parse_python_json(R"([{"role":"system","content":"","tools":[{"function":{"name":"f","max":123456789012345678901234567890,"e":1e400,"x":1.0,"l":0.10000000000000000555}}]},
+    {"role":"user","content":"q"},{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"id":-123456789012345678901234567890,"p":1.50}}}]}])");
+  const Conversation c = Conversation::from_json(messages, "row");
+  EXPECT_EQ(c.messages[0].tools[0], R"({"name": "f", "max": 123456789012345678901234567890, "e": Infinity, "x": 1.0, "l": 0.1})");
+  EXPECT_EQ(c.messages[2].tool_calls[0].arguments, R"({"id": -123456789012345678901234567890, "p": 1.5})");
+}
+
+// The official encoder takes the content of a tool message with get("content", "").
+TEST(Conversation, AToolMessageWithoutContentIsAnEmptyResult) {
+  EXPECT_EQ(read(R"([{"role":"tool","tool_call_id":"c"}])").messages[0].blocks[0].text, "");
+}
+
 TEST(Conversation, BadMessagesAreDataErrorsThatNameTheMessage) {
   const std::pair<std::string, std::string> cases[] = {
       {R"([{"role":"user","content":"q"},{"role":"robot","content":"x"}])", "message 2"},
@@ -39,7 +54,8 @@ TEST(Conversation, BadMessagesAreDataErrorsThatNameTheMessage) {
       {R"([{"role":"user","content":"q","task":"dance"}])", "unknown task"},
       {R"([{"role":"user","content":5}])", "must be text or a list"},
       {R"([{"content":"q"}])", "\"role\" is missing"},
-      {R"([{"role":"tool","tool_call_id":"c","content":null}])", "a tool result has no content"},
+      {R"([{"role":"tool","tool_call_id":"c","content":null}])", "a tool result has the content null"},
+      {R"([{"role":"latest_reminder","content":null}])", "a latest_reminder has no content"},
       {R"([{"role":"developer","content":""}])", "a developer message has no content"},
       {R"([{"role":"assistant","content":"a","reasoning":"r"}])", "say reasoning_content"},
       {R"([{"role":"user","content":"q","tool_calls":[{"name":"f"}]}])", "on a message of role user"},

@@ -91,7 +91,7 @@ TEST(LoadSamples, SkipsBadRowsOnlyWhenToldAndRecordsThem) {
   EXPECT_EQ(event["sources"][0]["rows"], 7);
   EXPECT_EQ(event["sources"][0]["bad_rows_skipped"], 5);
   EXPECT_EQ(event["sources"][0]["examples"][0], "a.jsonl:2: \"text\" is empty");
-  EXPECT_EQ(event["sources"][0]["examples"][1], "a.jsonl:3: not valid JSON at byte 2");
+  EXPECT_EQ(event["sources"][0]["examples"][1], "a.jsonl:3: not valid JSON at byte 1");
   EXPECT_EQ(event["sources"][0]["examples"][4], "a.jsonl:7: no token of it would be trained");
 }
 
@@ -99,6 +99,48 @@ TEST(LoadSamples, RefusesMixedFormatsInOneFile) {
   TempFolder folder;
   write_file_atomic(folder / "a.jsonl", "{\"text\":\"good\"}\n{\"instruction\":\"a\",\"output\":\"b\"}\n");
   EXPECT_ERROR(load_samples(config_of({"a.jsonl"}), folder.path(), encode_bytes, 1), ErrorKind::kData, "this row is alpaca, the file began as text");
+}
+
+/// A list is read as the same rows in lines are, whatever the policy for bad rows.
+TEST(LoadSamples, ReadsADataSetThatIsOneJsonList) {
+  TempFolder folder;
+  write_file_atomic(folder / "a.jsonl", "{\"text\":\"one\"}\n{\"text\":\"two\"}\n");
+  write_file_atomic(folder / "a.json", "[\n  {\n    \"text\": \"one\"\n  },\n  {\"text\": \"two\"}\n]\n");
+  for (const char* policy : {"stop", "skip"}) {
+    DataConfig lines = config_of({"a.jsonl"}), list = config_of({"a.json"});
+    lines.on_bad_row = list.on_bad_row = policy;
+    EXPECT_EQ(load_samples(list, folder.path(), encode_bytes, 1).train->digest(), load_samples(lines, folder.path(), encode_bytes, 1).train->digest());
+  }
+}
+
+TEST(LoadSamples, NamesTheRowOfAListAndRefusesRowsThatAreLists) {
+  TempFolder folder;
+  write_file_atomic(folder / "a.json", R"([{"text":"one"},{"text":""},[{"text":"two"}]])");
+  EXPECT_ERROR(load_samples(config_of({"a.json"}), folder.path(), encode_bytes, 1), ErrorKind::kData, "a.json:1, row 2");
+  DataConfig config = config_of({"a.json"});
+  config.on_bad_row = "skip";
+  const LoadedData data = load_samples(config, folder.path(), encode_bytes, 1);
+  EXPECT_EQ(data.report.sources[0].n_bad, 2);
+  EXPECT_EQ(data.report.sources[0].examples[1], "a.json:1, row 3: the row is array, an object is needed");
+  write_file_atomic(folder / "b.jsonl", "[{\"text\":\"one\"}]\n[{\"text\":\"two\"}]\n");
+  config.sources[0].path = "b.jsonl";
+  EXPECT_ERROR(load_samples(config, folder.path(), encode_bytes, 1), ErrorKind::kData, "several lists, or rows that are lists");
+}
+
+TEST(LoadSamples, ReadsAFolderAndAPatternAsOneSource) {
+  TempFolder folder;
+  fs::create_directories(folder / "data/more");
+  write_file_atomic(folder / "data/b.jsonl", "{\"text\":\"b1\"}\n{\"text\":\"b2\"}\n");
+  write_file_atomic(folder / "data/a.json", "[{\"text\":\"a1\"}]");
+  write_file_atomic(folder / "data/more/c.txt", "c1\n");
+  write_file_atomic(folder / "data/README.md", "# nothing");
+  const LoadedData all = load_samples(config_of({"data"}), folder.path(), encode_bytes, 1);
+  EXPECT_EQ(texts_of(*all.train), "a1|b1|b2|c1");
+  ASSERT_EQ(all.report.sources.size(), 3u);
+  EXPECT_EQ(all.report.sources[2].path, "data/more/c.txt");
+  for (int64_t i = 0; i < all.train->size(); ++i) EXPECT_EQ(all.train->source(i), 0);   // one weight for all of them
+  EXPECT_EQ(texts_of(*load_samples(config_of({"data/*.json*"}), folder.path(), encode_bytes, 1).train), "a1|b1|b2");
+  EXPECT_ERROR(load_samples(config_of({"data/*.parquet"}), folder.path(), encode_bytes, 1), ErrorKind::kData, "no file matches the pattern");
 }
 
 TEST(LoadSamples, SplitsLongDocumentsSoThatEveryTargetIsTrainedOnce) {
@@ -126,12 +168,24 @@ TEST(LoadSamples, TreatsOverLengthConversationsByPolicy) {
   EXPECT_EQ(texts_of(*data.train), "shortyes");
   EXPECT_EQ(data.report.sources[0].n_over_length, 2);
   config.on_over_length = "truncate";
-  EXPECT_ERROR(load_samples(config, folder.path(), encode_bytes, 1), ErrorKind::kData, "no token before that is trained");
-  config.on_bad_row = "skip";
-  data = load_samples(config, folder.path(), encode_bytes, 1);
+  data = load_samples(config, folder.path(), encode_bytes, 1);   // on_bad_row = "stop": a cut prompt is no bad row
   EXPECT_EQ(texts_of(*data.train), "shortyes|shorta long, lon");
   EXPECT_EQ(data.report.sources[0].n_truncated, 1);
-  EXPECT_EQ(data.report.sources[0].n_bad, 1);
+  EXPECT_EQ(data.report.sources[0].n_cut_to_nothing, 1);
+  EXPECT_EQ(data.report.sources[0].n_bad, 0);
+  EXPECT_EQ(data.report.n_skipped(), 1);
+  ASSERT_EQ(data.report.warnings().size(), 2u);   // one row cut, one left out
+  EXPECT_NE(data.report.warnings()[1].find("1 rows left out because cutting them"), std::string::npos) << data.report.warnings()[1];
+}
+
+TEST(LoadSamples, CountsRowsWhoseReasoningIsLeftOut) {
+  TempFolder folder;
+  write_file_atomic(folder / "a.jsonl", R"({"prompt":"q","completion":"a"})" "\n" R"({"prompt":"q","completion":"<think>r</think>b"})" "\n" R"({"prompt":"q","completion":"<think>s</think>c"})" "\n");
+  const LoadedData data = load_samples(config_of({"a.jsonl"}), folder.path(), encode_bytes, 1);
+  ASSERT_EQ(data.report.warnings().size(), 1u);
+  EXPECT_TRUE(data.report.warnings()[0].starts_with("a.jsonl: 2 rows have reasoning that is left out")) << data.report.warnings()[0];
+  EXPECT_TRUE(data.report.warnings()[0].ends_with("a.jsonl:2)")) << data.report.warnings()[0];
+  EXPECT_EQ(data.report.to_json()["sources"][0]["rows_with"]["reasoning_left_out"], 2);
 }
 
 TEST(LoadSamples, RefusesEmptyDataAndMissingSections) {
@@ -151,6 +205,17 @@ TEST(LoadSamples, KeepsHeldOutFilesApart) {
   const LoadedData data = load_samples(config, folder.path(), encode_bytes, 1);
   EXPECT_EQ(texts_of(*data.train), "train");
   EXPECT_EQ(texts_of(*data.held_out), "test");
+}
+
+TEST(LoadSamples, WarnsOfAHeldOutFileThatIsTrainedOn) {
+  TempFolder folder;
+  fs::create_directories(folder / "data");
+  write_file_atomic(folder / "data/a.jsonl", R"({"text":"train"})");
+  DataConfig config = config_of({"data"});
+  config.held_out_sources.emplace_back().path = "data/../data/a.jsonl";
+  const std::vector<std::string> warnings = load_samples(config, folder.path(), encode_bytes, 1).report.warnings();
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("held out, but it is trained on too"), std::string::npos);
 }
 
 TEST(DataConfig, RoundTripsThroughToml) {

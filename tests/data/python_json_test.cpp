@@ -48,6 +48,25 @@ TEST(PythonJson, RaisesWherePythonRaises) {
 TEST(PythonJson, RefusesWhatUtf8CannotHold) { EXPECT_FALSE(parse_python_json(R"("\ud800")")); }
 TEST(PythonJson, RefusesDeepNestingWithoutOverflow) { EXPECT_FALSE(parse_python_json(std::string(100'000, '['))); }
 
+// Bounds of the types that Json has for whole numbers, and one beyond each; Python has one type.
+TEST(PythonJson, KeepsWholeNumbersOfAnySize) {
+  for (const char* text : {"9223372036854775807", "9223372036854775808", "18446744073709551615", "18446744073709551616", "-9223372036854775808", "-9223372036854775809", "-123456789012345678901234567890"})
+    EXPECT_EQ(through_python(text), text);
+  EXPECT_FALSE(parse_python_json(std::string(4301, '1')));   // sys.get_int_max_str_digits()
+}
+
+TEST(PythonJson, SaysWhereAndWhyATextIsNotJson) {
+  const auto fault = [](std::string_view text) {
+    JsonFault found;
+    EXPECT_FALSE(parse_python_json(text, &found)) << text;
+    return std::to_string(found.byte) + " " + found.what;
+  };
+  EXPECT_EQ(fault(R"({"a": nope})"), "7 ");
+  EXPECT_EQ(fault("{\"a\": \"x\ny\"}"), "9 a control character in a string (write a line break as \\n)");
+  EXPECT_EQ(fault("{\"a\": 1"), "8 the text ends inside it");
+  EXPECT_EQ(fault("{'a': 1}"), "2 strings need double quotes");
+}
+
 TEST(PythonJson, FloatsReadBackEqual) {
   for (const double value : {1.0 / 3, 2e-310, 1.7976931348623157e308, 9007199254740993.0, 123456.789e-20}) EXPECT_EQ(std::strtod(python_float_text(value).c_str(), nullptr), value);
 }

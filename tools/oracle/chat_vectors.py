@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/data/fixtures/chat/fuzz_{conversations,answers}.jsonl.zst: seeded random inputs with the official encoder's results.
+"""Writes tests/data/fixtures/chat/{fuzz_conversations,fuzz_answers,number_conversations}.jsonl.zst: seeded random inputs with the official encoder's results.
 
 usage: chat_vectors.py ENCODING_DSV4.PY        the encoder of the DeepSeek-V4 release (MIT); needs the program `zstd`
 """
@@ -125,3 +125,14 @@ while len(answers) < 500:
         row["message"] = None
     answers.append(row)
 write("fuzz_answers.jsonl.zst", answers)
+
+# Numbers that JSON libraries round, in schemas and in arguments given as text.
+SCHEMA_VALUES = VALUES = [10 ** 30, -(10 ** 30), 2 ** 63 - 1, 2 ** 63, 2 ** 64 - 1, 2 ** 64, -(2 ** 63) - 1, 1.0, 1, 0.1 + 0.2, 123456789.123456789, 1e22, 1e-7, 5e-324, float("inf"), [10 ** 40, 2.50]]
+numbers = []
+while len(numbers) < 60:
+    messages = conversation()
+    if not any("tools" in m or "tool_calls" in m for m in messages):
+        continue
+    mode = rng.choice(["chat", "thinking"])
+    numbers.append({"thinking_mode": mode, "messages": messages, "expected": official.encode_messages(json.loads(json.dumps(messages)), mode)})
+write("number_conversations.jsonl.zst", numbers)
