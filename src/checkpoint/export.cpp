@@ -205,6 +205,7 @@ std::vector<std::string> transformers_obstacles(const ModelConfig& config) {
     if (row.encoding == Encoding::kFp4Block32 && row.shape[1] % 32 != 0)
       add(fmt::format("{} [{}]: FP4 inputs must be multiples of 32", name(), fmt::join(row.shape, ", ")));
   }
+  if (config.quantized && config.expert_encoding == Encoding::kPlain) add("expert_dtype bf16 next to FP8: it knows fp8 and fp4 only");
   // It computes the rotary dims as int(head_dim * (rope_head_dim / head_dim)).
   const double fraction = static_cast<double>(config.rope_head_dim) / static_cast<double>(config.head_dim);
   if (const auto theirs = static_cast<int64_t>(static_cast<double>(config.head_dim) * fraction); theirs != config.rope_head_dim)
