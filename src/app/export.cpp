@@ -18,7 +18,7 @@ namespace {
 constexpr double kGigabyte = 1e9;
 
 struct Options {
-  std::string from, to, dtype, format = "official";
+  std::string from, to, dtype, format = "official", drafter = kKeepDrafter;
   double shard_gigabytes = 5.0;
 };
 
@@ -31,6 +31,10 @@ void print_report(const ExportReport& report, const Options& options) {
   if (report.n_lossy_repacks > 0)
     print("FP4: {} blocks of 128x128 have scales more than 2^14 apart: servers that repack FP4 into FP8 lose their smallest values\n", report.n_lossy_repacks);
   if (report.mtp_missing) print("MTP: {} has no MTP tensors, so neither has {}\n", options.from, options.to);
+  if (report.mtp_dropped) print("MTP: the MTP layers of {} were left out (--drafter {})\n", options.from, options.drafter);
+  if (report.drafter_dropped) print("drafter: that of {} was left out (--drafter {})\n", options.from, options.drafter);
+  if (report.n_carried_tensors > 0)
+    print("drafter: {} tensors, {:.3f} GB of it, carried byte for byte from {}\n", report.n_carried_tensors, static_cast<double>(report.carried_bytes) / kGigabyte, report.drafter_folder);
   print("written: weights, {}\n", fmt::format("{}", fmt::join(report.written_files, ", ")));
   print("not carried: {}\n", report.not_carried.empty() ? "nothing was left out" : fmt::format("{}", fmt::join(report.not_carried, ", ")));
   if (report.transformers_obstacles.empty()) return;
@@ -40,13 +44,14 @@ void print_report(const ExportReport& report, const Options& options) {
 
 int run(const Options& options) {
   const std::unique_ptr<WeightSource> source = open_weights(options.from);
-  const ExportOptions how{.dtype = parse_export_dtype(options.dtype), .max_shard_bytes = static_cast<uint64_t>(std::min(options.shard_gigabytes * kGigabyte, 0x1p62))};
+  const ExportOptions how{.dtype = parse_export_dtype(options.dtype), .max_shard_bytes = static_cast<uint64_t>(std::min(options.shard_gigabytes * kGigabyte, 0x1p62)), .drafter = options.drafter};
   print_report(export_model(*source, options.to, how), options);
   return 0;
 }
 
 void add_common(const Command& command, const std::shared_ptr<Options>& options) {
   command.option("--to", options->to, "folder to write; must not exist, or be empty").required();
+  command.option("--drafter", options->drafter, "keep: carry a DSpark drafter byte for byte, write MTP layers; drop: neither; or a folder whose DSpark drafter is attached").show_default();
   command.option("--shard-gb", options->shard_gigabytes, "largest size of one file, in 10^9 bytes").positive().show_default();
   command.run([options] { return run(*options); });
 }

@@ -8,6 +8,7 @@
 #include "app/inspection.h"
 #include "base/error.h"
 #include "base/json_checks.h"
+#include "checkpoint/drafter.h"
 #include "checkpoint/training_checkpoint.h"
 #include "checkpoint/weight_source.h"
 #include "data/data_config.h"
@@ -67,6 +68,11 @@ Inspection inspect_checkpoint(const fs::path& folder, bool read_values) {
   for (const ManifestFile& file : manifest.files) {
     out.json["files"].push_back({{"name", file.name}, {"bytes", file.bytes}});
     out.text += fmt::format("  {:<24} {:>31}\n", file.name, size_text(file.bytes));
+  }
+  out.json["carried"] = manifest.carried;
+  for (const Json& part : manifest.carried) {
+    const DrafterRecord record = drafter_record_from_json(part, folder.string());
+    out.text += fmt::format("drafter: dspark, {} stages, {} tensors, {}: carried from {}, not in this checkpoint\n", record.n_stages, record.n_tensors, size_text(record.n_bytes), record.folder);
   }
   out.text += fmt::format("data position: {}\n", manifest.data_position.dump());
   const bool read = read_values || total <= kAlwaysReadBytes;

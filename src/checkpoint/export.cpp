@@ -16,14 +16,16 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "checkpoint/companions.h"
+#include "checkpoint/model_card.h"
 #include "kernels/quant.h"
 #include "model/deepseek_v4/released_json.h"
 
 namespace temper {
 namespace {
 
-ModelConfig target_config(const WeightSource& source, ExportDtype dtype) {
-  ModelConfig config = source.mtp_missing() ? without_mtp(source.config()) : source.config();
+ModelConfig target_config(const WeightSource& source, const ExportOptions& options) {
+  const ExportDtype dtype = options.dtype;
+  ModelConfig config = source.mtp_missing() || options.drafter != kKeepDrafter ? without_mtp(source.config()) : source.config();
   config.quantized = dtype == ExportDtype::kFp8Fp4;
   config.scales_are_e8m0 = true;
   if (config.quantized && config.expert_encoding == Encoding::kPlain) config.expert_encoding = Encoding::kFp4Block32;
@@ -82,10 +84,12 @@ std::string torch_dtype_of(const std::vector<TensorRow>& plan) {
   return dtype_name(scalar_type_of(most->first));
 }
 
-std::string config_text(const WeightSource& source, const ModelConfig& target, const std::string& torch_dtype) {
+std::string config_text(const WeightSource& source, const ModelConfig& target, const std::string& torch_dtype, const Drafter* drafter) {
   Json json = released_json(target, source.config_json());
   json["torch_dtype"] = torch_dtype;
   json.erase("dtype");   // transformers' newer spelling
+  if (drafter) set_dspark_keys(json, target, drafter->keys(), drafter->n_stages());
+  else if (target.n_mtp_layers == 0) set_dspark_keys(json, target, Json::object(), 0);
   return json.dump(2) + "\n";
 }
 
@@ -213,15 +217,53 @@ std::vector<std::string> transformers_obstacles(const ModelConfig& config) {
   return obstacles;
 }
 
+namespace {
+
+// README.md, if there is something to say about the drafter, or was; the rest is the source's own.
+std::optional<std::string> card_text(const WeightSource& source, const Drafter* drafter) {
+  const fs::path file = (fs::is_directory(source.path()) ? source.path() : source.path().parent_path()) / "README.md";
+  const std::optional<std::string> card = fs::is_regular_file(file) ? std::optional(read_file(file)) : std::nullopt;
+  if (!drafter) {
+    const std::string without = card ? card_with_section(card, "drafter", "") : "";
+    return card && without != *card ? std::optional(without) : std::nullopt;
+  }
+  return card_with_section(card, "drafter",
+                           fmt::format("## Drafter\n\nThe tensors under `mtp.` are a DSpark drafter of {} stages ({} tensors, {} bytes), copied byte for byte from `{}`.\n"
+                                       "Note: {}.",
+                                       drafter->n_stages(), drafter->tensors().size(), drafter->n_bytes(), drafter->folder().filename().string(), kDrafterNote));
+}
+
+void report_drafter(ExportReport& report, const WeightSource& source, const ExportOptions& options, const Drafter* drafter) {
+  report.mtp_dropped = !source.mtp_missing() && source.config().n_mtp_layers > 0 && options.drafter != kKeepDrafter;
+  report.drafter_dropped = source.carried_drafter() && options.drafter != kKeepDrafter;
+  if (!drafter) return;
+  report.n_carried_tensors = std::ssize(drafter->tensors());
+  report.carried_bytes = drafter->n_bytes();
+  report.drafter_folder = drafter->folder().string();
+  if (options.drafter != kKeepDrafter || source.carried_drafter()->record) log_warn("export", "{}", kDrafterNote);
+  if (options.dtype != ExportDtype::kFp8Fp4 && source.config().quantized)
+    log_info("export", "the drafter keeps the storage it has; without quantization_config servers must tell it by its dtypes");
+}
+
+}  // namespace
+
 ExportReport export_model(const WeightSource& source, const fs::path& to, const ExportOptions& options) {
   const WhileDoing work(fmt::format("exporting {} to {}", source.path().string(), to.string()));
+  const std::optional<Drafter> drafter = choose_drafter(options.drafter, source.carried_drafter(), source.config());
+  const Drafter* carried = drafter ? &*drafter : nullptr;
   NamedFiles companions;   // a bad one is found before the work
   for (const std::string& name : source.companions()) companions.emplace_back(name, source.companion(name));
   ExportReport report;
-  ModelConfig target = target_config(source, options.dtype);
+  ModelConfig target = target_config(source, options);
   const std::vector<TensorRow> plan = plan_of(source, target, options.dtype, report);
   if (report.n_nvfp4_as_bf16 > 0 && report.n_nvfp4_as_fp4 == 0) target.expert_encoding = Encoding::kPlain;
   std::vector<StoredTensor> tensors = stored_tensors(plan, StoredDtype::kF8_E8M0);
+  std::unordered_map<std::string, const CarriedTensor*> carried_tensors;
+  for (const CarriedTensor& tensor : carried ? std::span(carried->tensors()) : std::span<const CarriedTensor>()) {
+    tensors.push_back({.name = tensor.name, .dtype = tensor.entry.stored->dtype, .shape = tensor.entry.stored->shape});
+    carried_tensors[tensor.name] = &tensor;
+  }
+  report_drafter(report, source, options, carried);
   report.n_tensors = static_cast<int64_t>(tensors.size());
   report.mtp_missing = source.mtp_missing();
   report.transformers_obstacles = transformers_obstacles(target);
@@ -237,17 +279,24 @@ ExportReport export_model(const WeightSource& source, const fs::path& to, const 
   Progress progress(report.n_tensors);
   for (const std::string& name : writer.order()) {
     check_interrupt();
-    if (const auto row = rows.find(name); row != rows.end()) exporter.write(*row->second);
+    if (const auto tensor = carried_tensors.find(name); tensor != carried_tensors.end())
+      carried->for_each_part(*tensor->second, [&](const Tensor& part) { writer.write_part(name, part); });
+    else if (const auto row = rows.find(name); row != rows.end()) exporter.write(*row->second);
     else exporter.write_scale(name);
     progress.advance();
   }
-  writer.write_file("config.json", config_text(source, target, options.dtype == ExportDtype::kFp8Fp4 ? "bfloat16" : torch_dtype_of(plan)));
+  writer.write_file("config.json", config_text(source, target, options.dtype == ExportDtype::kFp8Fp4 ? "bfloat16" : torch_dtype_of(plan), carried));
   report.written_files = {"config.json"};
   for (const auto& [name, content] : companions) {
     writer.write_file(name, content);
     report.written_files.push_back(name);
   }
   report.not_carried = source.not_carried();
+  if (const auto card = card_text(source, carried)) {
+    writer.write_file("README.md", *card);
+    report.written_files.emplace_back("README.md");
+    std::erase(report.not_carried, "README.md");
+  }
   writer.finish();
   return report;
 }

@@ -19,6 +19,7 @@ ExportDtype parse_export_dtype(const std::string& name);
 struct ExportOptions {
   ExportDtype dtype = ExportDtype::kExact;
   uint64_t max_shard_bytes = uint64_t{5'000'000'000};
+  std::string drafter = kKeepDrafter;   // "keep", "drop", or a folder whose drafter is attached (checkpoint/drafter.h)
 };
 
 struct ExportReport {
@@ -28,6 +29,10 @@ struct ExportReport {
   int64_t n_nvfp4_as_fp4 = 0, n_nvfp4_as_bf16 = 0;   // fp8-fp4 of an NVFP4 source: matrices that FP4 holds exactly, and others
   int64_t n_lossy_repacks = 0;                       // FP4: blocks of 128x128 that FP8 hardware cannot hold exactly (kernels/quant.h)
   bool mtp_missing = false;                          // the source's config has MTP layers, its files do not: the export has neither
+  bool mtp_dropped = false, drafter_dropped = false; // by options.drafter: MTP layers, a DSpark drafter
+  int64_t n_carried_tensors = 0;                     // of a DSpark drafter, among n_tensors
+  uint64_t carried_bytes = 0;                        // among data_bytes
+  std::string drafter_folder;                        // where they came from; empty = there are none
   std::vector<std::string> written_files;            // besides the weights
   std::vector<std::string> not_carried;              // what the source has and the export does not
   std::vector<std::string> transformers_obstacles;   // why transformers would not read it; empty = it would

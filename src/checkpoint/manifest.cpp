@@ -126,13 +126,22 @@ ManifestTensor tensor_from(const Json& json, const std::string& where) {
 
 uint64_t xxh3_of(std::span<const std::byte> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
+Xxh3::Xxh3() : state_(XXH3_createState()) { XXH3_64bits_reset(static_cast<XXH3_state_t*>(state_)); }
+Xxh3::~Xxh3() { XXH3_freeState(static_cast<XXH3_state_t*>(state_)); }
+void Xxh3::add(std::span<const std::byte> bytes) { XXH3_64bits_update(static_cast<XXH3_state_t*>(state_), bytes.data(), bytes.size()); }
+uint64_t Xxh3::value() const { return XXH3_64bits_digest(static_cast<const XXH3_state_t*>(state_)); }
+
+std::string digest_text(uint64_t digest) { return hex(digest); }
+uint64_t parse_digest(const Json& text, const std::string& where) { return parse_hex(text, where); }
+
 std::string render_manifest(const Manifest& manifest) {
   Json files = Json::array(), tensors = Json::array();
   for (const ManifestFile& file : manifest.files) files.push_back({{"name", file.name}, {"bytes", file.bytes}, {"xxh3", hex(file.xxh3)}});
   for (const ManifestTensor& tensor : manifest.tensors) tensors.push_back(to_json(tensor));
-  const Json body = {{"format", std::string(kFormat)}, {"version", kManifestVersion}, {"step", manifest.step},   {"seed", manifest.seed},
-                     {"mesh", manifest.mesh},          {"data_position", manifest.data_position}, {"state", manifest.state},
-                     {"files", std::move(files)},      {"tensors", std::move(tensors)}};
+  Json body = {{"format", std::string(kFormat)}, {"version", kManifestVersion}, {"step", manifest.step},   {"seed", manifest.seed},
+               {"mesh", manifest.mesh},          {"data_position", manifest.data_position}, {"state", manifest.state},
+               {"files", std::move(files)},      {"tensors", std::move(tensors)}};
+  if (!manifest.carried.empty()) body["carried"] = manifest.carried;
   const std::string text = body.dump(1);
   // The digest is the last member, over the text before it: "{ ... <text>" + ",\n \"xxh3\": \"...\"\n}\n".
   const std::string covered = text.substr(0, text.size() - 2);
@@ -158,6 +167,7 @@ Manifest parse_manifest(std::string_view text, const std::string& where) {
   manifest.mesh = json_member(json, "mesh", where, ErrorKind::kCheckpoint);
   manifest.data_position = json_member(json, "data_position", where, ErrorKind::kCheckpoint);
   manifest.state = json_member(json, "state", where, ErrorKind::kCheckpoint);
+  if (const auto carried = json.find("carried"); carried != json.end()) manifest.carried = *carried;
   for (const Json& file : json_member(json, "files", where, ErrorKind::kCheckpoint))
     manifest.files.push_back({.name = file_name(file, "name", where, /*inner_folder=*/true),
                               .bytes = number(file, "bytes", where),

@@ -42,6 +42,7 @@ struct Manifest {
   Json mesh = Json::object();            // {"world_size": 1, ...} when it was written; any other mesh may load it
   Json data_position = Json::object();   // the data loader's, not looked at here
   Json state = Json::object();           // the trainer's, not looked at here
+  Json carried = Json::array();          // parts of the model that are elsewhere, by record (checkpoint/drafter.h)
   std::vector<ManifestTensor> tensors;
   std::vector<ManifestFile> files;
 };
@@ -56,5 +57,21 @@ std::string render_manifest(const Manifest& manifest);
 Manifest parse_manifest(std::string_view text, const std::string& where);
 
 uint64_t xxh3_of(std::span<const std::byte> bytes);
+/// The same of bytes that come in parts.
+class Xxh3 {
+ public:
+  Xxh3();
+  ~Xxh3();
+  Xxh3(const Xxh3&) = delete;
+  Xxh3& operator=(const Xxh3&) = delete;
+  void add(std::span<const std::byte> bytes);
+  uint64_t value() const;
+
+ private:
+  void* state_;
+};
+/// 16 hexadecimal digits, and back.  Error{kCheckpoint} if they are not.
+std::string digest_text(uint64_t digest);
+uint64_t parse_digest(const Json& text, const std::string& where);
 
 }  // namespace temper

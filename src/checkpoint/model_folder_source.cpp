@@ -34,6 +34,10 @@ std::string some_of(const std::vector<std::string>& names, size_t n_shown = kNam
 // "layers.0.attn.wq_a.scale", ".scale" -> "layers.0.attn.wq_a.weight"
 std::string weight_of(const std::string& name, std::string_view ending) { return name.substr(0, name.size() - ending.size()) + ".weight"; }
 
+fs::path config_folder(const fs::path& path) { return fs::is_regular_file(path) ? path.parent_path() : path; }
+
+bool is_mtp_name(const std::string& stored) { return stored.starts_with("mtp.") || stored.starts_with("model.mtp."); }
+
 // Same values, read in parts.
 bool same_values(const SafetensorsFolder::Entry& a, const SafetensorsFolder::Entry& b) {
   const std::vector<int64_t>& shape = a.stored->shape;
@@ -53,8 +57,13 @@ const char* encoding_name(Encoding encoding) {
 
 }  // namespace
 
-ModelFolderSource::ModelFolderSource(const fs::path& folder)
-    : WeightSource(folder, read_model_config(fs::is_regular_file(folder) ? folder.parent_path() : folder)), files_(folder) {
+ModelFolderSource::ModelFolderSource(const fs::path& folder, Contents contents)
+    : WeightSource(folder, read_model_config(config_folder(folder))),
+      files_(folder, contents),
+      release_(recognise_release(config_, read_dspark_config(config_folder(folder), config_), tensor_heads(files_), folder.string())) {
+  if (release_.leftover_keys)
+    note("config.json has dspark_* keys, but there are no tensors of a drafter (as trainers and transformers leave them): a model without drafter, and the keys are not written again", /*warn=*/true);
+  if (release_.drafter == DrafterKind::kDspark) carried_drafter_ = CarriedDrafter{.folder = folder, .record = {}};
   collect();
   const std::vector<std::string> orphans = attach_scales();
   check_width();
@@ -73,6 +82,7 @@ void ModelFolderSource::note(std::string text, bool warn) {
 void ModelFolderSource::collect() {
   std::vector<std::string> unknown, unused;
   for (const std::string& stored : files_.names()) {
+    if (release_.drafter == DrafterKind::kDspark && is_mtp_name(stored)) continue;   // carried as it is: checkpoint/drafter.h
     refuse_foreign_format(unwrapped_name(stored), files_.entry(stored).where());
     const auto meaning = released_name(stored);
     if (!meaning) unknown.push_back(stored);
@@ -143,7 +153,7 @@ void ModelFolderSource::drop_vocabulary_copies() {
   for (const auto& [copy, original] : {std::pair<std::string, std::string>{"mtp.0.emb.tok_emb.weight", "embed.weight"}, {"mtp.0.head.weight", "head.weight"}}) {
     const auto found = places_.find(copy), kept = places_.find(original);
     if (found == places_.end() || kept == places_.end()) continue;
-    if (!same_values(found->second.weight, kept->second.weight))
+    if (files_.n_header_only() == 0 && !same_values(found->second.weight, kept->second.weight))
       broken(fmt::format("{} differs from {}: this MTP layer has a vocabulary of its own", copy, original), found->second.weight.where(),
              fmt::format("remove the tensors mtp.* to read the model without MTP, or use a release whose {} is a copy", copy));
     places_.erase(found);
@@ -229,5 +239,11 @@ Json ModelFolderSource::config_json() const { return read_json(folder() / "confi
 std::vector<std::string> ModelFolderSource::companions() const { return companions_of(folder()); }
 std::string ModelFolderSource::companion(const std::string& name) const { return read_companion(folder(), name); }
 std::vector<std::string> ModelFolderSource::not_carried() const { return other_files_of(folder()); }
+
+Release release_in(const fs::path& folder) {
+  const ModelConfig main = read_model_config(config_folder(folder));
+  const SafetensorsFolder files(folder, Contents::kAtLeastHeaders);
+  return recognise_release(main, read_dspark_config(config_folder(folder), main), tensor_heads(files), folder.string());
+}
 
 }  // namespace temper

@@ -8,7 +8,8 @@ namespace temper {
 
 class ModelFolderSource : public WeightSource {
  public:
-  explicit ModelFolderSource(const fs::path& folder);
+  /// With Contents::kAtLeastHeaders names, dtypes and shapes are checked, and values may be missing.
+  explicit ModelFolderSource(const fs::path& folder, Contents contents = Contents::kWhole);
 
   at::ScalarType exact_dtype(const TensorRow& row) const override { return place(row).exact_dtype(row); }
   Encoding encoding(const TensorRow& row) const override { return place(row).encoding; }
@@ -19,6 +20,7 @@ class ModelFolderSource : public WeightSource {
   std::string companion(const std::string& name) const override;
   std::vector<std::string> not_carried() const override;
   const SafetensorsFolder& files() const { return files_; }
+  const Release& release() const { return release_; }
 
  private:
   void collect();
@@ -35,8 +37,12 @@ class ModelFolderSource : public WeightSource {
   fs::path folder() const { return fs::is_directory(path_) ? path_ : path_.parent_path(); }
 
   SafetensorsFolder files_;
+  Release release_;
   std::unordered_map<std::string, StoredWeight> places_;
   std::unordered_map<std::string, SafetensorsFolder::Entry> scales_, factors_;   // by the weight's released name
 };
+
+/// The release in a model folder, by config.json and headers; no value is read.  Errors: recognise_release's.
+Release release_in(const fs::path& folder);
 
 }  // namespace temper

@@ -33,36 +33,12 @@ constexpr std::pair<StoredDtype, at::ScalarType> kScalarTypes[] = {
   throw Error({.kind = ErrorKind::kCheckpoint, .what = std::move(what), .where = where, .fix = std::move(fix)});
 }
 
-constexpr const char* kIndexName = "model.safetensors.index.json";
 constexpr const char* kFetchAgain = "fetch the folder again, with all its files";
 
 std::shared_ptr<const MappedFile> map_file(const fs::path& path) {
   std::error_code error;
   if (!fs::is_regular_file(path, error)) broken("there is no such file", path.string(), kFetchAgain);
   return std::make_shared<const MappedFile>(path);
-}
-
-// The shards an index names, and which tensors it puts where.
-std::map<std::string, std::string> read_index(const fs::path& path) {
-  // Not base/json's ordered objects: they search their keys one by one, and an index has up to 145,000.
-  const std::string text = read_small_file(path, ErrorKind::kCheckpoint);
-  if (json_depth(text) > kMaxJsonDepth) broken(fmt::format("the index nests JSON more than {} deep", kMaxJsonDepth), path.string(), kFetchAgain);
-  refuse_placeholder(text, path.string(), ErrorKind::kCheckpoint);
-  const nlohmann::json index = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (index.is_discarded()) broken("the index is not valid JSON", path.string(), kFetchAgain);
-  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object())
-    broken("the index has no object \"weight_map\"", path.string(), kFetchAgain);
-  const nlohmann::json& weight_map = index["weight_map"];
-  std::map<std::string, std::string> shard_of;
-  for (const auto& [name, shard] : weight_map.items()) {
-    if (!shard.is_string()) broken(fmt::format("the shard of {} is not a file name", name), path.string(), kFetchAgain);
-    const std::string file = fs::path(shard.get<std::string>()).lexically_normal().string();   // "./x" is x
-    if (fs::path(file).filename() != file || !file.ends_with(".safetensors"))
-      broken(fmt::format("the shard of {} is \"{}\", needed is a .safetensors file of the same folder", name, file), path.string(), kFetchAgain);
-    shard_of[name] = file;
-  }
-  if (shard_of.empty()) broken("the index names no tensor", path.string(), kFetchAgain);
-  return shard_of;
 }
 
 std::vector<fs::path> files_of_folder(const fs::path& folder) {
@@ -147,8 +123,39 @@ StoredDtype stored_dtype_of(at::ScalarType dtype) {
   broken(fmt::format("{} cannot be stored in safetensors", dtype_name(dtype)), "", "convert the tensor to another dtype");
 }
 
-SafetensorsFile::SafetensorsFile(const fs::path& path)
-    : map_(map_file(path)), header_(parse_safetensors_header(map_->bytes(), map_->bytes().size(), path.string())) {}
+SafetensorsIndex read_index(const fs::path& path) {
+  // Not base/json's ordered objects: they search their keys one by one, and an index has up to 145,000.
+  const std::string text = read_small_file(path, ErrorKind::kCheckpoint);
+  if (json_depth(text) > kMaxJsonDepth) broken(fmt::format("the index nests JSON more than {} deep", kMaxJsonDepth), path.string(), kFetchAgain);
+  refuse_placeholder(text, path.string(), ErrorKind::kCheckpoint);
+  const nlohmann::json index = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (index.is_discarded()) broken("the index is not valid JSON", path.string(), kFetchAgain);
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object())
+    broken("the index has no object \"weight_map\"", path.string(), kFetchAgain);
+  const nlohmann::json& weight_map = index["weight_map"];
+  SafetensorsIndex result;
+  for (const auto& [name, shard] : weight_map.items()) {
+    if (!shard.is_string()) broken(fmt::format("the shard of {} is not a file name", name), path.string(), kFetchAgain);
+    const std::string file = fs::path(shard.get<std::string>()).lexically_normal().string();   // "./x" is x
+    if (fs::path(file).filename() != file || !file.ends_with(".safetensors"))
+      broken(fmt::format("the shard of {} is \"{}\", needed is a .safetensors file of the same folder", name, file), path.string(), kFetchAgain);
+    result.shard_of[name] = file;
+  }
+  if (result.shard_of.empty()) broken("the index names no tensor", path.string(), kFetchAgain);
+  if (const auto metadata = index.find("metadata"); metadata != index.end() && metadata->is_object())
+    if (const auto total = metadata->find("total_size"); total != metadata->end() && total->is_number_unsigned()) result.total_bytes = total->get<uint64_t>();
+  return result;
+}
+
+SafetensorsFile::SafetensorsFile(const fs::path& path, Contents contents) : map_(map_file(path)) {
+  const std::span<const std::byte> bytes = map_->bytes();
+  const bool no_data = ends_with_its_header(bytes, bytes.size());
+  if (no_data) header_ = parse_safetensors_header_alone(bytes, path.string());
+  else header_ = parse_safetensors_header(bytes, bytes.size(), path.string());
+  header_only_ = no_data && std::ranges::any_of(header_.tensors, [](const StoredTensor& tensor) { return tensor.bytes > 0; });
+  if (header_only_ && contents == Contents::kWhole)
+    broken("the file ends with its header: there are no values in it", path.string(), "fetch the whole file; temper inspect reads headers alone");
+}
 
 Tensor SafetensorsFile::tensor(const StoredTensor& tensor) const { return view(bytes(tensor), tensor.dtype, tensor.shape); }
 
@@ -170,7 +177,7 @@ Tensor SafetensorsFile::view(std::span<const std::byte> part, StoredDtype dtype,
   return copy;
 }
 
-SafetensorsFolder::SafetensorsFolder(const fs::path& path) : path_(path) {
+SafetensorsFolder::SafetensorsFolder(const fs::path& path, Contents contents) : path_(path) {
   std::error_code error;
   std::map<std::string, std::string> shard_of;   // empty without an index
   std::vector<fs::path> files;
@@ -180,7 +187,7 @@ SafetensorsFolder::SafetensorsFolder(const fs::path& path) : path_(path) {
   } else if (!fs::is_directory(path, error)) {
     broken("there is no such file or folder", path.string(), "give a model folder or a .safetensors file");
   } else if (fs::exists(index)) {
-    shard_of = read_index(index);
+    shard_of = read_index(index).shard_of;
     files = files_of_index(path, shard_of);
   } else {
     files = files_of_folder(path);
@@ -189,7 +196,7 @@ SafetensorsFolder::SafetensorsFolder(const fs::path& path) : path_(path) {
   }
 
   for (const fs::path& file : files) {
-    const auto& opened = files_.emplace_back(std::make_unique<SafetensorsFile>(file));
+    const auto& opened = files_.emplace_back(std::make_unique<SafetensorsFile>(file, contents));
     for (const StoredTensor& tensor : opened->tensors()) {
       const auto [at, fresh] = entries_.emplace(tensor.name, Entry{opened.get(), &tensor});
       if (!fresh)
@@ -225,6 +232,12 @@ Tensor SafetensorsFolder::tensor(const std::string& name) const {
 void SafetensorsFolder::release(const std::string& name) const {
   const Entry found = entry(name);
   found.file->release(*found.stored);
+}
+
+bool holds_weights(const fs::path& folder) { return fs::is_directory(folder) && !files_of_folder(folder).empty(); }
+
+size_t SafetensorsFolder::n_header_only() const {
+  return static_cast<size_t>(std::ranges::count_if(files_, [](const auto& file) { return file->header_only(); }));
 }
 
 uint64_t SafetensorsFolder::data_bytes() const {

@@ -26,11 +26,16 @@ StoredDtype stored_dtype_of(at::ScalarType dtype);
 /// Weights in a format that is not safetensors: pytorch_model.bin, *.pth, *.gguf.
 bool is_other_weights_file(std::string_view name);
 
+/// What of a file must be there: everything, or at least its header (names, dtypes and shapes are known, values cannot be read).
+enum class Contents { kWhole, kAtLeastHeaders };
+
 /// One open file.  Const methods from any thread.
 class SafetensorsFile {
  public:
   /// Maps the file and checks its header.  Error{kCheckpoint} names the file and the tensor of the fault.
-  explicit SafetensorsFile(const fs::path& path);
+  explicit SafetensorsFile(const fs::path& path, Contents contents = Contents::kWhole);
+  /// The file ends with its header.
+  bool header_only() const { return header_only_; }
 
   const fs::path& path() const { return map_->path(); }
   const std::vector<StoredTensor>& tensors() const { return header_.tensors; }   // sorted by offset
@@ -49,6 +54,7 @@ class SafetensorsFile {
   Tensor view(std::span<const std::byte> part, StoredDtype dtype, at::IntArrayRef shape) const;
 
   std::shared_ptr<const MappedFile> map_;
+  bool header_only_ = false;
   SafetensorsHeader header_;
 };
 
@@ -59,7 +65,7 @@ class SafetensorsFolder {
   /// `path`: a .safetensors file, or a folder.  With an index, the shards it names and no others; without one, every
   /// *.safetensors file of the folder.
   /// Errors  kCheckpoint: no weights here, a missing shard, a tensor in two shards, index and shards disagree
-  explicit SafetensorsFolder(const fs::path& path);
+  explicit SafetensorsFolder(const fs::path& path, Contents contents = Contents::kWhole);
 
   struct Entry {
     const SafetensorsFile* file;
@@ -76,6 +82,7 @@ class SafetensorsFolder {
   const std::vector<std::string>& names() const { return names_; }   // file by file, in the order of their data
   const fs::path& path() const { return path_; }
   size_t n_files() const { return files_.size(); }
+  size_t n_header_only() const;
   uint64_t data_bytes() const;
 
  private:
@@ -84,6 +91,18 @@ class SafetensorsFolder {
   std::unordered_map<std::string, Entry> entries_;
   std::vector<std::string> names_;
 };
+
+/// True if the folder has any .safetensors file.
+bool holds_weights(const fs::path& folder);
+
+/// model.safetensors.index.json alone: which tensor lies in which file, and "total_size" of its metadata if it is there.
+struct SafetensorsIndex {
+  std::map<std::string, std::string> shard_of;
+  std::optional<uint64_t> total_bytes;
+};
+inline constexpr const char* kIndexName = "model.safetensors.index.json";
+/// Errors  kCheckpoint: not an index
+SafetensorsIndex read_index(const fs::path& file);
 
 /// One file, written front to back.  Without finish() nothing is left behind.
 class SafetensorsFileWriter {

@@ -172,7 +172,10 @@ void check_sizes_and_offsets(std::vector<StoredTensor>& tensors, uint64_t data_b
 
 }  // namespace
 
-SafetensorsHeader parse_safetensors_header(std::span<const std::byte> head, uint64_t file_bytes, const std::string& where) {
+namespace {
+
+// `header_alone`: the data are not there, and are as many bytes as the header says.
+SafetensorsHeader parse(std::span<const std::byte> head, uint64_t file_bytes, bool header_alone, const std::string& where) {
   if (file_bytes < 8 || head.size() < 8) broken(fmt::format("{} bytes are too few for a safetensors file", file_bytes), where);
   refuse_placeholder(std::string_view(reinterpret_cast<const char*>(head.data()), std::min<size_t>(head.size(), 512)), where, ErrorKind::kCheckpoint);
   uint64_t length = 0;
@@ -187,9 +190,29 @@ SafetensorsHeader parse_safetensors_header(std::span<const std::byte> head, uint
   SafetensorsHeader header;
   HeaderBuilder builder(header, where);
   nlohmann::json::sax_parse(text, text + length, &builder);
-  check_sizes_and_offsets(header.tensors, file_bytes - 8 - length, where);
+  uint64_t data_bytes = file_bytes - 8 - length;
+  if (header_alone)
+    for (const StoredTensor& tensor : header.tensors) data_bytes = std::max(data_bytes, tensor.offset + tensor.bytes);
+  check_sizes_and_offsets(header.tensors, data_bytes, where);
   for (StoredTensor& tensor : header.tensors) tensor.offset += 8 + length;
   return header;
+}
+
+}  // namespace
+
+SafetensorsHeader parse_safetensors_header(std::span<const std::byte> head, uint64_t file_bytes, const std::string& where) {
+  return parse(head, file_bytes, /*header_alone=*/false, where);
+}
+
+SafetensorsHeader parse_safetensors_header_alone(std::span<const std::byte> head, const std::string& where) {
+  return parse(head, head.size(), /*header_alone=*/true, where);
+}
+
+bool ends_with_its_header(std::span<const std::byte> head, uint64_t file_bytes) {
+  uint64_t length = 0;
+  if (head.size() < 8) return false;
+  std::memcpy(&length, head.data(), 8);
+  return length == file_bytes - 8;
 }
 
 std::string render_safetensors_header(std::vector<StoredTensor>& tensors, const std::map<std::string, std::string>& metadata) {

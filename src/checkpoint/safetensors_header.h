@@ -26,6 +26,11 @@ inline constexpr uint64_t kMaxSafetensorsHeaderBytes = 100'000'000;
 ///   Errors  Error{kCheckpoint} for every fault, naming `where` and the tensor
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> head, uint64_t file_bytes, const std::string& where);
 
+/// The same of a file that ends with its header, as range requests fetch it: how many bytes of data belong to it, the header says.
+SafetensorsHeader parse_safetensors_header_alone(std::span<const std::byte> head, const std::string& where);
+/// True if a file of `file_bytes` bytes ends with its header although the header lists data.
+bool ends_with_its_header(std::span<const std::byte> head, uint64_t file_bytes);
+
 /// The bytes a file of these tensors starts with (length and JSON, padded with blanks to a multiple of 8).
 /// Sets `offset` and `bytes` of every tensor: data in the given order.  REQUIRES valid shapes and distinct names.
 std::string render_safetensors_header(std::vector<StoredTensor>& tensors, const std::map<std::string, std::string>& metadata);

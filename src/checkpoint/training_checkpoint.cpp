@@ -170,6 +170,7 @@ void CheckpointWriter::write(CheckpointContent content) {
                          .mesh = std::move(content.mesh),
                          .data_position = std::move(content.data_position),
                          .state = std::move(content.state),
+                         .carried = std::move(content.carried),
                          .tensors = write_rank_file(partial.path(), 0, content.tensors),
                          .files = {}};
     for (const auto& [name, text] : content.files) {

@@ -46,6 +46,7 @@ struct CheckpointContent {
   uint64_t seed = 0;
   Json mesh = {{"world_size", 1}};
   Json data_position = Json::object(), state = Json::object();   // numbers come back exactly; NaN and infinity do not
+  Json carried = Json::array();                                   // as Manifest::carried
   std::vector<CheckpointTensor> tensors;
   NamedFiles files;
 };

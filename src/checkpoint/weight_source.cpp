@@ -25,6 +25,10 @@ class TrainingCheckpointSource : public WeightSource {
   explicit TrainingCheckpointSource(const fs::path& folder) : checkpoint_(folder) {
     path_ = folder;
     config_ = parse_model_config(parse_json(checkpoint_.file("config.json"), (folder / "config.json").string(), ErrorKind::kCheckpoint), (folder / "config.json").string());
+    for (const Json& part : checkpoint_.manifest().carried) {
+      const DrafterRecord record = drafter_record_from_json(part, (folder / kManifestName).string());
+      carried_drafter_ = CarriedDrafter{.folder = record.folder, .record = record};
+    }
     std::unordered_set<std::string> known;
     std::string missing_mtp;
     bool any_mtp = false;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "checkpoint/drafter.h"
 #include "checkpoint/safetensors.h"
 #include "model/deepseek_v4/tensor_map.h"
 
@@ -22,6 +23,8 @@ class WeightSource {
   const std::vector<TensorRow>& rows() const { return rows_; }
   /// The config has MTP layers but the files have none of their tensors, as in checkpoints of transformers.
   bool mtp_missing() const { return mtp_missing_; }
+  /// A part that is not in rows(): carried, not computed.
+  const std::optional<CarriedDrafter>& carried_drafter() const { return carried_drafter_; }
   const fs::path& path() const { return path_; }
   /// What a reader should know about how the model is stored, one sentence each; logged when it was opened.
   const std::vector<std::string>& notes() const { return notes_; }
@@ -54,6 +57,7 @@ class WeightSource {
   ModelConfig config_;
   std::vector<TensorRow> rows_;
   bool mtp_missing_ = false;
+  std::optional<CarriedDrafter> carried_drafter_;
   fs::path path_;
   std::vector<std::string> notes_;
 };

@@ -77,6 +77,11 @@ double gemm_peak_flops_per_second(at::ScalarType dtype) {
 }
 
 TrainBenchmark benchmark_training(const ModelConfig& config, const TrainBenchmarkOptions& options) {
+  if (options.mtp && config.n_mtp_layers == 0)
+    throw Error({.kind = ErrorKind::kConfig,
+                 .what = "the model has no MTP block to train (a DSpark drafter is carried, not trained)",
+                 .where = "bench train --mtp",
+                 .fix = "leave out --mtp"});
   OptimizerConfig optimizer_config;
   optimizer_config.kind = options.optimizer;
   StepModelConfig step_config{.mtp_weight = options.mtp ? 0.3 : 0.0, .indexer_weight = options.indexer ? 1.0 : 0.0, .qat = {}};

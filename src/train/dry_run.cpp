@@ -6,6 +6,7 @@
 
 #include "data/data_loader.h"
 #include "train/memory_plan.h"
+#include "train/run_drafter.h"
 #include "train/trainer.h"
 #include "train/training_data.h"
 
@@ -64,6 +65,7 @@ std::string describe_run(const LoadedRecipe& loaded) {
   const int64_t total_steps = count_steps(loaded, loader);
   const LrScheduleConfig& s = loaded.recipe.schedule;
   std::string text = fmt::format("run folder  {}\nstage       {}\n", loaded.run_folder.string(), loaded.recipe.stage);
+  text += describe_drafter(loaded);
   text += describe_classes(loaded, weights_without_memory(loaded)) + describe_data(loaded, data, loader, total_steps);
   text += fmt::format("learning rate ({})\n  first {:.3e}, middle {:.3e}, last {:.3e}\n", s.kind, learning_rate(s, 0, total_steps), learning_rate(s, total_steps / 2, total_steps),
                       learning_rate(s, total_steps - 1, total_steps));

@@ -1,11 +1,14 @@
 #include "train/recipe.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <sstream>
 
 #include "base/json_checks.h"
 #include "base/whole_file.h"
+#include "checkpoint/drafter.h"
 #include "data/chat_release.h"
 
 namespace temper {
@@ -53,6 +56,11 @@ fs::path LoadedRecipe::resolve(const std::string& path) const { return fs::path(
 
 fs::path LoadedRecipe::tokenizer_path() const { return resolve(recipe.model.tokenizer.empty() ? recipe.model.path : recipe.model.tokenizer); }
 
+std::string LoadedRecipe::drafter_choice() const {
+  const std::string& choice = recipe.model.drafter;
+  return choice == kKeepDrafter || choice == kDropDrafter ? choice : resolve(choice).string();
+}
+
 LoadedRecipe load_recipe(const fs::path& file, const std::vector<std::string>& overrides) {
   LoadedRecipe loaded;
   if (!fs::exists(file)) throw Error({.kind = ErrorKind::kConfig, .what = "there is no such recipe", .where = file.string(), .fix = "check the path"});
@@ -65,17 +73,23 @@ LoadedRecipe load_recipe(const fs::path& file, const std::vector<std::string>& o
   const TrainRecipe& r = loaded.recipe;
   loaded.run_folder = r.run_folder.empty() ? fs::path("runs") / file.stem() : fs::path(r.run_folder);
   require_utf8(loaded.run_folder.string());   // it may come from the name of the recipe
-  loaded.model_config = read_model_config(loaded.resolve(r.model.path.empty() ? r.model.config : r.model.path));
-  if (r.train.mtp_loss_weight > 0 && loaded.model_config.n_mtp_layers == 0)
-    fail(file, "train.mtp_loss_weight is set, but the model has no MTP block", "set it to 0");
+  const fs::path model = loaded.resolve(r.model.path.empty() ? r.model.config : r.model.path);
+  loaded.model_config = read_model_config(model);
+  loaded.dspark = read_dspark_config(model, loaded.model_config);
+  const bool dspark = loaded.dspark || (r.model.drafter != kKeepDrafter && r.model.drafter != kDropDrafter);
+  if (r.train.mtp_loss_weight > 0 && (dspark || loaded.model_config.n_mtp_layers == 0 || r.model.drafter != kKeepDrafter))
+    fail(file, fmt::format("train.mtp_loss_weight = {}, but {}", r.train.mtp_loss_weight,
+                           dspark ? "the model's drafter is DSpark, which is carried and not trained: it is not an MTP layer, and there is no MTP loss"
+                           : loaded.model_config.n_mtp_layers == 0 ? "the model has no MTP block" : "[model] drafter drops its MTP block"),
+         "set it to 0");
+  if (r.model.drafter != kKeepDrafter) loaded.model_config = without_mtp(loaded.model_config);
   if (r.stage == "sft")
-    loaded.recipe.data.chat_release = resolve_chat_release(r.data.chat_release, r.data.effort, r.data.thinking_mode,
-                                                           {loaded.resolve(r.model.path.empty() ? r.model.config : r.model.path), loaded.tokenizer_path()}, kChatReleaseInRecipe);
+    loaded.recipe.data.chat_release = resolve_chat_release(r.data.chat_release, r.data.effort, r.data.thinking_mode, {model, loaded.tokenizer_path()}, kChatReleaseInRecipe);
   return loaded;
 }
 
 WeightsOptions weights_options(const TrainRecipe& recipe) {
-  return {.compute_dtype = parse_dtype(recipe.train.dtype), .separate_compute = recipe.qat.enabled};
+  return {.compute_dtype = parse_dtype(recipe.train.dtype), .mtp = recipe.model.drafter == kKeepDrafter, .separate_compute = recipe.qat.enabled};
 }
 
 TrainedParts trained_parts(const TrainRecipe& recipe) {

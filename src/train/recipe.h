@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "data/data_config.h"
-#include "model/deepseek_v4/config.h"
+#include "model/deepseek_v4/dspark.h"
 #include "optim/lr_schedule.h"
 #include "optim/optimizer.h"
 #include "train/qat.h"
@@ -15,7 +15,7 @@ namespace temper {
 
 /// What is trained: existing weights (`path`), or new ones of a given architecture (`config`).
 struct TrainedModelConfig {
-  std::string path, config, tokenizer;
+  std::string path, config, tokenizer, drafter = "keep";
   double init_std = 0.006;
   double hc_scale = 0.01;
 
@@ -23,6 +23,7 @@ struct TrainedModelConfig {
     v("path", path, "model folder to start from; relative to the recipe's folder");
     v("config", config, "config.json of a model that starts from random weights; relative to the recipe's folder");
     v("tokenizer", tokenizer, "folder or file of the tokenizer; empty = the model's folder");
+    v("drafter", drafter, "keep: exports of the run carry the model's DSpark drafter byte for byte, and MTP layers are kept; drop: neither; or a folder whose DSpark drafter they carry, relative to the recipe's folder");
     v("init_std", init_std, "random weights: standard deviation of matrices and embeddings", between(0.0, 1e3));
     v("hc_scale", hc_scale, "random weights: scale of the hyper-connections' token-dependent part", between(0.0, 1e3));
   }
@@ -120,13 +121,16 @@ struct TrainRecipe {
 ///   recipe        with defaults and overrides
 ///   folder        of the file: input paths in the recipe are relative to it
 ///   run_folder    resolved
-///   model_config  read from model.config or model.path
+///   model_config  read from model.config or model.path; without MTP layers unless model.drafter keeps them
 struct LoadedRecipe {
   TrainRecipe recipe;
   fs::path file, folder, run_folder;
   ModelConfig model_config;
+  std::optional<DsparkConfig> dspark;   // the dspark_* keys of the same config
   fs::path resolve(const std::string& path) const;
   fs::path tokenizer_path() const;
+  /// [model] drafter for checkpoint/drafter.h: "keep", "drop" or a resolved folder.
+  std::string drafter_choice() const;
 };
 
 /// Reads a recipe, applies "path=value" overrides, checks what one section says against the others.

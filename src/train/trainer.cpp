@@ -106,6 +106,7 @@ Trainer::Trainer(const LoadedRecipe& loaded)
       model_json_(first_config_json(loaded_, resume_.checkpoint.get())),
       companions_(first_companions(loaded_, resume_.checkpoint.get())),
       weights_(first_weights(loaded_, resume_.checkpoint.get())),
+      drafter_(drafter_of_run(loaded_, resume_.checkpoint ? std::optional<fs::path>(resume_.checkpoint->folder()) : std::nullopt)),
       checkpoints_({.folder = record_.checkpoints(), .keep_last = recipe_.checkpoint.keep_last}),
       recovery_(recipe_.train.max_consecutive_skips) {
   note_damaged_checkpoints();
@@ -192,6 +193,7 @@ void Trainer::start_or_resume() {
   record_.event("data", step_, data_.report.to_json());
   for (const std::string& warning : data_.report.warnings()) record_.event("warning", step_, {{"cause", warning}});
   record_.event("memory", step_, {{"plan", to_json(plan_)}});
+  note_drafter();
   say_what_has_no_effect();
   last_checkpoint_step_ = resumed_ ? step_ : -1;
   evaluation_missing_ = evaluation_due() && !record_.has_metric(step_, kHeldOutLoss);
@@ -202,6 +204,19 @@ void Trainer::say_what_has_no_effect() {
   const std::vector<std::string> sentences = settings_without_effect(loaded_, total_steps_, data_.held_out->size());
   for (const std::string& sentence : sentences) log_warn("train", "{}", sentence);
   if (!sentences.empty()) record_.event("no_effect", step_, {{"cause", "settings without effect in this run"}, {"settings", sentences}});
+}
+
+void Trainer::note_drafter() {
+  if (drafter_) {
+    log_info("train", "the drafter is DSpark ({} stages, {} tensors in {}): carried into exports, not trained; the MTP loss is off", drafter_->n_stages, drafter_->n_tensors, drafter_->folder);
+    log_warn("train", "{}", kDrafterNote);
+    record_.event("drafter", step_, to_json(*drafter_));
+  } else if (loaded_.dspark && recipe_.model.path.empty()) {
+    log_warn("train", "{} has dspark_* keys, but random weights have no drafter: the keys are not written", recipe_.model.config);
+    record_.event("drafter", step_, {{"kind", "none"}, {"cause", "dspark_* keys without tensors are not written"}});
+  } else if (loaded_.dspark) {   // the reader of the folder has logged it
+    record_.event("drafter", step_, {{"kind", "none"}, {"cause", "dspark_* keys without tensors are not written"}});
+  }
 }
 
 void Trainer::restore(const TrainingCheckpoint& checkpoint) {
@@ -362,6 +377,7 @@ void Trainer::save_checkpoint(const char* cause) {
   WhileDoing work(fmt::format("saving the checkpoint of step {}", step_));
   record_.flush();
   CheckpointContent content{.step = step_, .seed = static_cast<uint64_t>(recipe_.train.seed), .data_position = loader_.position(step_), .state = {}, .tensors = {}, .files = {}};
+  if (drafter_) content.carried.push_back(to_json(*drafter_));
   content.state = {{"optimizer_steps", optimizer_->n_steps()}, {"consecutive_skips", recovery_.consecutive_skips()}, {"total_skips", recovery_.total_skips()},
                    {"tokens", tokens_}, {"trained_tokens", trained_tokens_}};
   for (const Parameter& p : weights_.parameters()) content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + p.row.name, p.master));

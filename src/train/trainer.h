@@ -9,6 +9,7 @@
 #include "train/memory_plan.h"
 #include "train/progress.h"
 #include "train/resume.h"
+#include "train/run_drafter.h"
 #include "train/run_record.h"
 #include "train/train_step.h"
 #include "train/training_data.h"
@@ -38,6 +39,7 @@ class Trainer {
   void check_recipe_unchanged();
   void check_environment_unchanged();
   void start_or_resume();
+  void note_drafter();
   void restore(const TrainingCheckpoint& checkpoint);
   void say_what_has_no_effect();
   void one_step();
@@ -66,6 +68,7 @@ class Trainer {
   Json model_json_;             // the config.json the weights came with
   NamedFiles companions_;       // what goes with the weights into every checkpoint
   ModelWeights weights_;
+  std::optional<DrafterRecord> drafter_;   // carried, not in weights_
   std::unique_ptr<StepModel> model_;
   std::unique_ptr<Optimizer> optimizer_;
   CheckpointWriter checkpoints_;

@@ -25,9 +25,11 @@ ModelConfig tiny_config() {
   return config;
 }
 
-std::vector<std::pair<std::string, Tensor>> random_stored_tensors(const ModelConfig& config) {
+std::vector<std::pair<std::string, Tensor>> random_stored_tensors(const ModelConfig& config) { return random_tensors_of(stored_tensors(config), config); }
+
+std::vector<std::pair<std::string, Tensor>> random_tensors_of(const std::vector<StoredTensor>& infos, const ModelConfig& config) {
   std::vector<std::pair<std::string, Tensor>> tensors;
-  for (const StoredTensor& info : stored_tensors(config)) {
+  for (const StoredTensor& info : infos) {
     const RandomStream random(11, info.name);
     const auto fill = [&](Tensor bytes, int low, int high, bool no_nan) {
       uint8_t* data = bytes.data_ptr<uint8_t>();

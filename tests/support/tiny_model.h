@@ -12,6 +12,8 @@ ModelConfig tiny_config();
 /// The official files of this config's storage (config.quantized, expert_encoding, scales_are_e8m0), codes and scales at random
 /// as a release could have them.  Deterministic.
 std::vector<std::pair<std::string, Tensor>> random_stored_tensors(const ModelConfig& config);
+/// The same for any list of tensors of such a model.
+std::vector<std::pair<std::string, Tensor>> random_tensors_of(const std::vector<StoredTensor>& infos, const ModelConfig& config);
 
 /// config.json and model.safetensors of `tensors`.
 void write_model_folder(const fs::path& folder, const ModelConfig& config, const std::vector<std::pair<std::string, Tensor>>& tensors);

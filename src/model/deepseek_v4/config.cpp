@@ -10,6 +10,9 @@
 #include "base/log.h"
 #include "model/deepseek_v4/config_limits.h"
 
+#include "model/deepseek_v4/dspark.h"
+#include "model/deepseek_v4/release.h"
+
 namespace temper {
 namespace {
 
@@ -294,6 +297,15 @@ void read_special_ids(const ConfigReader& in, ModelConfig& config) {
   }
 }
 
+// With dspark_* keys no MTP layer is computed, whatever num_nextn_predict_layers says: the ratios after the main layers' belong to
+// the drafter (dspark.h).
+void read_ratios_of_main_layers(const ConfigReader& in, ModelConfig& config) {
+  config.n_mtp_layers = 0;
+  config.compress_ratios = in.list<int64_t>({"compress_ratios"});
+  if (config.compress_ratios.empty()) config.compress_ratios = ratios_from_layer_types(in, 0);
+  else if (std::ssize(config.compress_ratios) > config.n_layers && config.n_layers > 0) config.compress_ratios.resize(static_cast<size_t>(config.n_layers));
+}
+
 // One ratio for each layer, then one for each MTP layer; both are written in several ways.
 void read_ratios(const ConfigReader& in, ModelConfig& config) {
   config.compress_ratios = in.list<int64_t>({"compress_ratios"});
@@ -309,6 +321,7 @@ void read_ratios(const ConfigReader& in, ModelConfig& config) {
 
 ModelConfig parse_model_config(const Json& json, const std::string& where) {
   if (!json.is_object()) fail("the config is not a JSON object", where, "pass a model's config.json");
+  refuse_foreign_config(json, where);
   const ConfigReader in(json, where);
   reject_other_architectures(in);
   ModelConfig config;
@@ -324,7 +337,8 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
   in.integer(config.max_positions, {"max_position_embeddings", "max_seq_len"}, false);
   in.number(config.initializer_range, {"initializer_range"});
   read_special_ids(in, config);
-  read_ratios(in, config);
+  if (has_dspark_keys(json)) read_ratios_of_main_layers(in, config);
+  else read_ratios(in, config);
   read_rotary(in, config);
   read_storage(in, config);
   validate(config, where);
@@ -344,7 +358,7 @@ void validate(const ModelConfig& c, const std::string& where) {
   require(c.rope_head_dim <= c.head_dim, fmt::format("qk_rope_head_dim = {} exceeds head_dim = {}", c.rope_head_dim, c.head_dim), "rotate at most the whole head");
   require(static_cast<int64_t>(c.compress_ratios.size()) == c.n_blocks(),
           fmt::format("{} compress_ratios for {} layers and {} MTP layers", c.compress_ratios.size(), c.n_layers, c.n_mtp_layers),
-          "give one ratio for each layer and one for each MTP layer");
+          "give one ratio for each layer and one for each MTP layer; with more of them for a DSpark drafter, config.json has its dspark_* keys too");
   for (int64_t i = 0; i < c.n_blocks(); ++i) {
     const int64_t ratio = c.compress_ratio(i);
     require(ratio == 0 || ratio == 4 || ratio == 128, fmt::format("compress_ratios[{}] = {}", i, ratio), "each is 0 (window), 4 (CSA) or 128 (HCA)");

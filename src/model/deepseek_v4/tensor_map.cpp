@@ -4,6 +4,8 @@
 
 #include <numeric>
 
+#include "model/deepseek_v4/dspark.h"
+
 namespace temper {
 namespace {
 
@@ -23,11 +25,33 @@ class MapBuilder {
   std::vector<TensorRow> build() {
     const int64_t V = c_.vocab_size, D = c_.hidden_size;
     add("embed.weight", {V, D}, StoredDtype::kBF16, OptimizerClass::kEmbedding, ParameterClass::kEmbedding);
-    for (int64_t n = 0; n < c_.n_layers; ++n) block(fmt::format("layers.{}.", n), n);
+    for (int64_t n = 0; n < c_.n_layers; ++n) block(fmt::format("layers.{}.", n), n, c_.compress_ratio(n));
     hc_head("");
     norm("norm.weight", D, ParameterClass::kFinal);
     add("head.weight", {V, D}, StoredDtype::kBF16, OptimizerClass::kEmbedding, ParameterClass::kHead);
     for (int64_t i = 0; i < c_.n_mtp_layers; ++i) mtp(i);
+    return std::move(rows_);
+  }
+
+  // Each stage is a window-only block with a learned router; the first reads the main layers, the last holds the heads.
+  std::vector<TensorRow> build_dspark(const DsparkConfig& d) {
+    const int64_t D = c_.hidden_size, V = c_.vocab_size, last = d.n_stages() - 1;
+    for (int64_t s = 0; s <= last; ++s) {
+      const std::string prefix = fmt::format("mtp.{}.", s);
+      block(prefix, c_.n_layers + s, /*ratio=*/0);
+      layer_ = c_.n_layers + s;
+      if (s == 0) {
+        matrix(prefix + "main_proj", D, D * d.n_stages(), dense_, ParameterClass::kMtpProjection);
+        norm(prefix + "main_norm.weight", D, ParameterClass::kNorm);
+      }
+      if (s == last) {
+        norm(prefix + "norm.weight", D, ParameterClass::kFinal);
+        hc_head(prefix);
+        matrix(prefix + "markov_head.markov_w1", V, d.markov_rank, Encoding::kPlain, ParameterClass::kMtpProjection);
+        matrix(prefix + "markov_head.markov_w2", V, d.markov_rank, Encoding::kPlain, ParameterClass::kMtpProjection);
+        matrix(prefix + "confidence_head.proj", 1, D + d.markov_rank, Encoding::kPlain, ParameterClass::kMtpProjection);
+      }
+    }
     return std::move(rows_);
   }
 
@@ -49,13 +73,13 @@ class MapBuilder {
     add(name, std::move(shape), StoredDtype::kF32, optimizer, parameter);
   }
 
-  void block(const std::string& prefix, int64_t n) {
+  void block(const std::string& prefix, int64_t n, int64_t ratio) {
     layer_ = n;
     norm(prefix + "attn_norm.weight", c_.hidden_size, ParameterClass::kNorm);
     norm(prefix + "ffn_norm.weight", c_.hidden_size, ParameterClass::kNorm);
     hyper_connection(prefix + "hc_attn");
     hyper_connection(prefix + "hc_ffn");
-    attention(prefix + "attn.", c_.compress_ratio(n));
+    attention(prefix + "attn.", ratio);
     moe(prefix + "ffn.", n);
     layer_ = -1;
   }
@@ -122,7 +146,7 @@ class MapBuilder {
   void mtp(int64_t i) {
     const std::string prefix = fmt::format("mtp.{}.", i);
     const int64_t D = c_.hidden_size;
-    block(prefix, c_.n_layers + i);
+    block(prefix, c_.n_layers + i, c_.compress_ratio(c_.n_layers + i));
     layer_ = c_.n_layers + i;
     norm(prefix + "enorm.weight", D, ParameterClass::kNorm);
     norm(prefix + "hnorm.weight", D, ParameterClass::kNorm);
@@ -178,6 +202,7 @@ std::vector<int64_t> TensorRow::stored_shape() const {
 }
 
 std::vector<TensorRow> tensor_map(const ModelConfig& config) { return MapBuilder(config).build(); }
+std::vector<TensorRow> dspark_map(const ModelConfig& main, const DsparkConfig& dspark) { return MapBuilder(main).build_dspark(dspark); }
 
 std::vector<StoredTensor> stored_tensors(const std::vector<TensorRow>& rows, StoredDtype scale_dtype) {
   std::vector<StoredTensor> list;
