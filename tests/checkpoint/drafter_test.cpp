@@ -1,6 +1,7 @@
 // A DSpark drafter goes through imports, exports and checkpoints byte for byte.
 #include "checkpoint/drafter.h"
 
+#include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
@@ -34,6 +35,9 @@ Drafter open_mini(const fs::path& folder) { return Drafter(folder, mini().main);
 ExportReport run_export(const fs::path& from, const fs::path& to, ExportDtype dtype, const std::string& drafter = kKeepDrafter) {
   return export_model(*open_weights(from), to, {.dtype = dtype, .max_shard_bytes = 300000, .drafter = drafter});
 }
+
+// A table of expert ids: each row names different ones.
+Tensor distinct_ids(at::IntArrayRef shape) { return at::arange(shape[1], at::kLong).expand(shape).contiguous(); }
 
 std::string bytes_of(const SafetensorsFolder& files, const std::string& name) {
   const SafetensorsFolder::Entry entry = files.entry(name);
@@ -164,7 +168,7 @@ fs::path write_checkpoint(const fs::path& folder, const ModelConfig& config, con
   CheckpointContent content{.step = 3, .tensors = {}, .files = {{"config.json", to_json(config).dump()}}};
   content.carried.push_back(to_json(record));
   for (const TensorRow& row : tensor_map(config))
-    content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + row.name, row.holds_ids() ? random_tensor(row.shape, "i").to(at::kLong).clamp(0, 3) : random_tensor(row.shape, row.name)));
+    content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + row.name, row.holds_ids() ? distinct_ids(row.shape) : random_tensor(row.shape, row.name)));
   CheckpointWriter writer({.folder = folder});
   writer.save(content);
   writer.wait();
@@ -227,7 +231,7 @@ TEST(Drafter, IsCopiedInPartsNotHeldInMemory) {
   large.main.vocab_size = 200000;
   for (auto& [name, value] : tensors) {
     if (name == "embed.weight" || name == "head.weight" || name.find("markov_w") != std::string::npos) value = at::full({200000, 160}, 0.5, at::kBFloat16);   // 64 MB each
-    if (name.ends_with("tid2eid")) value = at::full({200000, large.main.top_k}, 1, at::kLong);
+    if (name.ends_with("tid2eid")) value = distinct_ids({200000, large.main.top_k});
     if (name == "mtp.2.confidence_head.proj.weight") value = at::full({1, 320}, 0.5, at::kBFloat16);
   }
   write_dspark_folder(folder / "a", large, tensors);
