@@ -91,7 +91,7 @@ TEST(ExpertIds, OfATrainingCheckpointWithRightDigestsAreCheckedTheSameWay) {
   test::rewrite_tensor(checkpoint, std::string(kWeightPrefix) + kTable, table);
   TrainingCheckpoint(checkpoint).verify();
   std::vector<std::string> commands = files.commands(checkpoint);
-  commands.push_back("train " + recipe + " --set train.steps=3 --set eval.every_steps=0 --set allow_changes=[train.steps]");
+  commands.push_back("train " + recipe + " --set train.steps=3 --set eval.every_steps=0 --set allow_changes=['train.steps']");
   for (const std::string& command : commands) {
     const test::ProgramResult result = run(command);
     EXPECT_EQ(result.exit_code, 4) << command << "\n" << result.output;

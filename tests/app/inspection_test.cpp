@@ -74,7 +74,7 @@ TEST(Inspect, DescribesCheckpointsAndRunFolders) {
   writer.save({.step = 13, .tensors = {whole_tensor("weights/a", at::full({4}, std::numeric_limits<float>::quiet_NaN())), whole_tensor("adamw_m/a", at::full({4}, std::numeric_limits<float>::infinity()))},
                .files = {}});
   writer.wait();
-  EXPECT_EQ(inspect_path(folder / "run/checkpoints/step-13", true).json.at("health").at("not_finite"), Json({"adamw_m/a", "weights/a"}));
+  EXPECT_EQ(inspect_path(folder / "run/checkpoints/step-13", true).json.at("health").at("not_finite"), Json({"weights/a", "adamw_m/a"}));
   fs::remove_all(folder / "run/checkpoints/step-13");
   write_file_atomic(folder / "run/metrics.jsonl", "{\"step\": 1}\n{\"step\": 2}\n");
   const Inspection run = inspect_path(folder / "run", false);

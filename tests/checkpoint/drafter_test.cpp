@@ -1,7 +1,6 @@
 // A DSpark drafter goes through imports, exports and checkpoints byte for byte.
 #include "checkpoint/drafter.h"
 
-#include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
@@ -13,6 +12,7 @@
 #include "checkpoint/training_checkpoint.h"
 #include "support/dspark_model.h"
 #include "support/expect_error.h"
+#include "support/expert_table.h"
 #include "support/temp_folder.h"
 #include "support/tensors.h"
 #include "support/tiny_model.h"
@@ -35,9 +35,6 @@ Drafter open_mini(const fs::path& folder) { return Drafter(folder, mini().main);
 ExportReport run_export(const fs::path& from, const fs::path& to, ExportDtype dtype, const std::string& drafter = kKeepDrafter) {
   return export_model(*open_weights(from), to, {.dtype = dtype, .max_shard_bytes = 300000, .drafter = drafter});
 }
-
-// A table of expert ids: each row names different ones.
-Tensor distinct_ids(at::IntArrayRef shape) { return at::arange(shape[1], at::kLong).expand(shape).contiguous(); }
 
 std::string bytes_of(const SafetensorsFolder& files, const std::string& name) {
   const SafetensorsFolder::Entry entry = files.entry(name);

@@ -1,7 +1,6 @@
 // What is imported and exported has the values it had; the official layout is byte for byte what the tensor map says.
 #include "checkpoint/export.h"
 
-#include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
@@ -11,6 +10,7 @@
 #include "kernels/quant.h"
 #include "model/deepseek_v4/released_json.h"
 #include "support/expect_error.h"
+#include "support/expert_table.h"
 #include "support/interrupt_request.h"
 #include "support/temp_folder.h"
 #include "support/tensors.h"
@@ -139,7 +139,7 @@ TEST(Export, ATrainingCheckpointGivesItsMasters) {
   const ModelConfig config = tiny_config();
   CheckpointContent content{.step = 3, .tensors = {}, .files = {{"config.json", to_json(config).dump()}, {"tokenizer.json", "{}"}}};
   for (const TensorRow& row : tensor_map(config))
-    content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + row.name, row.holds_ids() ? at::full(row.shape, 1, at::kLong) : random_tensor(row.shape, row.name)));
+    content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + row.name, row.holds_ids() ? distinct_ids(row.shape) : random_tensor(row.shape, row.name)));
   {
     CheckpointWriter writer({.folder = folder.path()});
     writer.save(content);
@@ -212,7 +212,7 @@ TEST(Export, HoldsOnlyPartsInMemory) {
   config.vocab_size = 200000;
   for (auto& [name, value] : tensors) {
     if (name == "embed.weight" || name == "head.weight") value = at::full({config.vocab_size, config.hidden_size}, 0.5, at::kBFloat16);
-    if (name.ends_with("tid2eid")) value = at::arange(config.top_k).expand({config.vocab_size, config.top_k}).contiguous();
+    if (name.ends_with("tid2eid")) value = distinct_ids({config.vocab_size, config.top_k});
   }
   write_model_folder(folder / "a", config, tensors);
   tensors.clear();

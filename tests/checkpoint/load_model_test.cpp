@@ -15,6 +15,7 @@
 #include "checkpoint/tensor_names.h"
 #include "checkpoint/training_checkpoint.h"
 #include "support/expect_error.h"
+#include "support/expert_table.h"
 #include "support/temp_folder.h"
 #include "support/tensors.h"
 #include "support/tiny_model.h"
@@ -126,7 +127,7 @@ TEST(LoadModel, ReadsTheMastersOfATrainingCheckpoint) {
   const ModelConfig config = tiny_config();
   CheckpointContent content{.step = 3, .tensors = {}, .files = {{"config.json", to_json(config).dump()}}};
   for (const TensorRow& row : tensor_map(config))
-    content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + row.name, row.holds_ids() ? at::ones(row.shape, at::kLong) : random_tensor(row.shape, row.name)));
+    content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + row.name, row.holds_ids() ? distinct_ids(row.shape) : random_tensor(row.shape, row.name)));
   CheckpointWriter writer({.folder = folder / "run/checkpoints"});
   writer.save(content);
   writer.wait();
@@ -142,7 +143,7 @@ TEST(LoadModel, ACheckpointWhoseTensorsAreNotThoseOfItsConfigIsRefused) {
   const auto write = [&](const ModelConfig& config, const std::function<void(CheckpointContent&)>& change) {
     CheckpointContent content{.step = 3, .tensors = {}, .files = {{"config.json", to_json(config).dump()}}};
     for (const TensorRow& row : tensor_map(tiny_config()))
-      content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + row.name, row.holds_ids() ? at::ones(row.shape, at::kLong) : at::ones(row.shape)));
+      content.tensors.push_back(whole_tensor(std::string(kWeightPrefix) + row.name, row.holds_ids() ? distinct_ids(row.shape) : at::ones(row.shape)));
     change(content);
     CheckpointWriter writer({.folder = folder.path()});
     writer.save(content);

@@ -75,7 +75,8 @@ TEST(Companions, ARunWithATokenizerGivenAsAFileHasTheTokenizerInItsCheckpointsAn
   EXPECT_EQ(read_file(folder / "run/checkpoints/step-1/tokenizer.json"), vocabulary);
   run({"export", "--from", (folder / "run").string(), "--to", (folder / "export").string()});
   EXPECT_EQ(read_file(folder / "export/tokenizer.json"), vocabulary);
-  run({"generate", "--model", (folder / "export").string(), "--prompt", "once", "--max-new-tokens", "2"});
+  write_file_atomic(folder / "prompts.jsonl", "{\"prompt\": \"once\"}\n");
+  run({"generate", "--model", (folder / "export").string(), "--prompts", (folder / "prompts.jsonl").string(), "--out", (folder / "answers.jsonl").string(), "--max-new-tokens", "2"});
 }
 
 }  // namespace

@@ -229,7 +229,9 @@ TEST(TrainNumbers, ALearningRateBeyondUseEndsAsANumericsErrorAndEveryCheckpointI
   for (const fs::path& path : checkpoints) {
     const TrainingCheckpoint checkpoint(path);
     for (const ManifestTensor& tensor : checkpoint.manifest().tensors)
-      if (tensor.dtype == StoredDtype::kF32) EXPECT_TRUE(std::isfinite(checkpoint.tensor(tensor.name).to(at::kDouble).sum().item<double>())) << path << tensor.name;
+      if (tensor.dtype == StoredDtype::kF32) {
+        EXPECT_TRUE(std::isfinite(checkpoint.tensor(tensor.name).to(at::kDouble).sum().item<double>())) << path << tensor.name;
+      }
   }
 }
 
