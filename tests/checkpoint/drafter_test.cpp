@@ -58,12 +58,16 @@ void expect_same_drafter(const fs::path& a, const fs::path& b) {
   EXPECT_GT(n, 50);
   EXPECT_EQ(n, n_second);
   const Json before = read_json(a / "config.json"), after = read_json(b / "config.json");
-  for (const auto& [key, value] : before.items())
-    if (key.starts_with("dspark_") || key == "compress_ratios" || key == "num_nextn_predict_layers") EXPECT_EQ(after.value(key, Json()), value) << key;
+  for (const auto& [key, value] : before.items()) {
+    if (key.starts_with("dspark_") || key == "compress_ratios" || key == "num_nextn_predict_layers") {
+      EXPECT_EQ(after.value(key, Json()), value) << key;
+    }
+  }
 }
 
 bool has_no_drafter(const fs::path& folder) {
-  for (const std::string& name : SafetensorsFolder(folder).names())
+  const SafetensorsFolder files(folder);
+  for (const std::string& name : files.names())
     if (name.starts_with("mtp.")) return false;
   const Json json = read_json(folder / "config.json");
   for (const auto& [key, value] : json.items())
