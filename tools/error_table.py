@@ -36,12 +36,18 @@ def bodies(text):
 
 
 def literal(body, field):
-    """All string literals of one designated field, joined; placeholders become dots."""
+    """All string literals of one designated field, joined, alternatives by " / "; placeholders become dots."""
     found = re.search(r"\." + field + r"\s*=\s*(.*?)(?=,\s*\.(?:kind|what|where|fix)\s*=|$)", body, re.S)
     if not found:
         return ""
-    words = [s[1:-1].replace('\\"', '"') for s in re.findall(STRING, found[1]) if s != '", "']
-    return re.sub(r"\{[^}]*\}", "…", "".join(words)).replace("|", "\\|").replace("\n", " ").strip()
+    text, end = "", 0
+    for match in re.finditer(STRING, found[1]):
+        if match[0] == '", "':
+            continue
+        between = found[1][end:match.start()]
+        text += (" / " if text and between.strip() == ":" else "") + match[0][1:-1].replace('\\"', '"')
+        end = match.end()
+    return re.sub(r"\{[^}]*\}", "…", text).replace("|", "\\|").replace("\n", " ").strip()
 
 
 def main():

@@ -176,7 +176,7 @@ Inspection inspect_path(const fs::path& path, bool read_values, const DataView& 
     }
   }
   throw Error({.kind = ErrorKind::kData,
-               .what = fs::exists(path) ? "this is no model, config, checkpoint, run folder or data file" : "there is no such file or folder",
+               .what = fs::exists(path) ? "this is not a model, config, checkpoint, run folder or data file" : "there is no such file or folder",
                .where = path.string(),
                .fix = "give a folder with config.json or manifest.json, a run folder, or a .safetensors, .json, .jsonl or .txt file (data also as .gz or .zst)"});
 }

@@ -129,7 +129,7 @@ void DataLoader::pack_ahead(int64_t epoch) const {
     ahead_ = std::async(std::launch::async, [this, epoch] { return pack_epoch(epoch); });
     ahead_epoch_ = epoch;
   } catch (const std::system_error&) {
-    ahead_epoch_ = -1;   // no thread to be had: it is packed when it is needed
+    ahead_epoch_ = -1;   // no thread could be started: packed when needed
   }
 }
 

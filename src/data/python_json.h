@@ -17,7 +17,7 @@ struct JsonFault {
 };
 
 /// json.loads(text); nothing if it would raise, for a lone surrogate, or for nesting deeper than 500.
-/// A key that stands twice has its last value, at its first place.  Infinities and NaN are numbers.  Whole numbers beyond 64 bits, which Json has no
+/// A repeated key keeps its first position and takes its last value.  Infinities and NaN are numbers.  Whole numbers beyond 64 bits, which Json has no
 /// type for, keep their digits (is_exact_integer): write such a value with python_json_text, not with dump().
 std::optional<Json> parse_python_json(std::string_view text, JsonFault* fault = nullptr);
 bool is_exact_integer(const Json& value);

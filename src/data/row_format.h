@@ -30,7 +30,7 @@ const char* row_note_name(RowNote note);   // "reasoning_left_out"
 std::string row_note_text(RowNote note, int64_t n_rows);
 
 /// A row in the one form.  Messages are OpenAI-shaped (role, content, reasoning_content, tool_calls, tool_call_id, weight); tools
-/// stand in `tools` of the first message, which is then a system message.
+/// are stored in `tools` of the first message, which is then a system message.
 struct TrainingRow {
   bool is_text = false;
   std::string text;

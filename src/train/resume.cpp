@@ -22,7 +22,7 @@ std::unique_ptr<const TrainingCheckpoint> open_whole(const fs::path& folder, std
   }
 }
 
-// Kept beside the others under a name that is not a checkpoint's.
+// Renamed, so that it is kept but no longer taken for a checkpoint.
 fs::path set_aside(const fs::path& folder) {
   fs::path target = folder.string() + ".damaged";
   for (int n = 2; fs::exists(target); ++n) target = fmt::format("{}.damaged-{}", folder.string(), n);

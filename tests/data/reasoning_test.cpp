@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "data/row_format.h"
+#include "data/rows_for_tests.h"
 
 namespace temper {
 namespace {
@@ -23,13 +23,8 @@ Read read(const Json& content, Json message = Json::object()) {
   return out;
 }
 
-std::string bad_reason(const Json& content, const Json& message = Json::object()) {
-  try {
-    read(content, message);
-  } catch (const BadRow& bad) {
-    return bad.reason;
-  }
-  return "nothing was wrong";
+std::string bad_content(const Json& content, const Json& message = Json::object()) {
+  return reason_of([&] { read(content, message); });
 }
 
 TEST(Reasoning, IsReadFromTagsAtTheStart) {
@@ -67,10 +62,10 @@ TEST(Reasoning, IsReadFromPartsAndFields) {
 }
 
 TEST(Reasoning, IsRefusedWhereItIsCutOffOrGivenTwice) {
-  EXPECT_NE(bad_reason("<think>hm").find("the reasoning is cut off"), std::string::npos);
-  EXPECT_NE(bad_reason("<think>hm</think>a", {{"reasoning_content", "other"}}).find("two different texts of reasoning"), std::string::npos);
-  EXPECT_NE(bad_reason("a", {{"reasoning_content", {"hm"}}}).find("reasoning_content is array"), std::string::npos);
-  EXPECT_NE(bad_reason(Json::parse(R"([{"type":"image_url"}])")).find("a part that is not text"), std::string::npos);
+  EXPECT_NE(bad_content("<think>hm").find("the reasoning is cut off"), std::string::npos);
+  EXPECT_NE(bad_content("<think>hm</think>a", {{"reasoning_content", "other"}}).find("two different texts of reasoning"), std::string::npos);
+  EXPECT_NE(bad_content("a", {{"reasoning_content", {"hm"}}}).find("reasoning_content is array"), std::string::npos);
+  EXPECT_NE(bad_content(Json::parse(R"([{"type":"image_url"}])")).find("a part that is not text"), std::string::npos);
 }
 
 }  // namespace

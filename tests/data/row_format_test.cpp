@@ -2,28 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
+#include "data/rows_for_tests.h"
 
 namespace temper {
 namespace {
-
-std::string reason_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const BadRow& bad) {
-    return bad.reason;
-  }
-  return "nothing was wrong";
-}
-
-TrainingRow convert(const std::string& line, const RowOptions& options = {}) {
-  const Json row = parse_row(line);
-  return convert_row(row, detect_row_format(row), options);
-}
-
-std::string bad_reason(const std::string& line) {
-  return reason_of([&] { convert(line); });
-}
 
 std::string messages_of(const std::string& rest) { return R"({"messages":[)" + rest + "]}"; }
 

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "data/python_json.h"
-#include "data/row_format.h"
+#include "data/rows_for_tests.h"
 
 namespace temper {
 namespace {
@@ -49,18 +49,6 @@ TEST(TurnWeight, KnowsKeysThatLookLikeFlags) {
   for (const char* key : {"train_id", "weight_kg", "training_source", "mask_history", "source", "step"}) EXPECT_EQ(unread_flag_of_row({{key, 0}}), "") << key;
 }
 
-TrainingRow convert(const std::string& line) {
-  const Json row = parse_row(line);
-  return convert_row(row, detect_row_format(row), {});
-}
-std::string bad_reason(const std::string& line) {
-  try {
-    convert(line);
-  } catch (const BadRow& bad) {
-    return bad.reason;
-  }
-  return "nothing was wrong";
-}
 float weight_of(const Json& message) { return weight_flags(message).weight.value_or(1.0f); }
 
 TEST(TurnWeight, CountsInMessagesAndInShareGptTurns) {

@@ -3,23 +3,11 @@
 #include <gtest/gtest.h>
 
 #include "data/python_json.h"
-#include "data/row_format.h"
+#include "data/rows_for_tests.h"
 
 namespace temper {
 namespace {
 
-TrainingRow convert(const std::string& line) {
-  const Json row = parse_row(line);
-  return convert_row(row, detect_row_format(row), {});
-}
-std::string bad_reason(const std::string& line) {
-  try {
-    convert(line);
-  } catch (const BadRow& bad) {
-    return bad.reason;
-  }
-  return "nothing was wrong";
-}
 
 /// {name, arguments} of each call, and the results in the order of the calls.
 Json calls_and_results(const Json& messages) {
