@@ -181,7 +181,7 @@ TEST(Inspect, CountsTheRowsOfDataAndNamesBadOnes) {
 TEST(Inspect, SaysWhatItCannotName) {
   const TempFolder folder;
   EXPECT_ERROR(inspect_path(folder / "x", false), ErrorKind::kData, "no such file or folder");
-  EXPECT_ERROR(inspect_path(folder.path(), false), ErrorKind::kData, "no model, config, checkpoint");
+  EXPECT_ERROR(inspect_path(folder.path(), false), ErrorKind::kData, "not a model, config, checkpoint");
   write_file_atomic(folder / "x.json", "{}");
   EXPECT_ERROR(inspect_path(folder / "x.json", false), ErrorKind::kConfig, "x.json");
 }
