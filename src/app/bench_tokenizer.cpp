@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <ctime>
 #include <memory>
 
 #include "app/bench.h"
+#include "base/clock.h"
 #include "base/console.h"
 #include "base/error.h"
 #include "base/interrupt.h"
@@ -48,12 +48,12 @@ int bench(const Options& options) {
   double best_seconds = 0, best_cpu_seconds = 0;
   size_t n_tokens = 0;
   for (int64_t repeat = 0; repeat < options.repeats; ++repeat) {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     const std::clock_t cpu_start = std::clock();   // the fair figure on a machine that others use
     n_tokens = 0;
     check_interrupt();
     for (const std::string_view part : parts) n_tokens += tokenizer.encode(part).size();
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double seconds = seconds_since(start);
     const double cpu_seconds = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC;
     best_cpu_seconds = repeat == 0 ? cpu_seconds : std::min(best_cpu_seconds, cpu_seconds);
     best_seconds = repeat == 0 ? seconds : std::min(best_seconds, seconds);

@@ -26,8 +26,9 @@ void print_report(const ExportReport& report, const Options& options) {
   print("{}: {} tensors in {} files, {:.3f} GB\n", options.to, report.n_tensors, report.n_files, static_cast<double>(report.data_bytes) / kGigabyte);
   if (report.n_rounded == 0) print("values: all as in {}\n", options.from);
   else print("values: {} tensors were rounded to the dtype {}\n", report.n_rounded, options.dtype);
-  if (report.n_nvfp4_as_fp4 + report.n_nvfp4_as_bf16 > 0)
-    print("NVFP4: {} matrices fit FP4 exactly and are FP4, {} do not and are bf16\n", report.n_nvfp4_as_fp4, report.n_nvfp4_as_bf16);
+  if (report.n_nvfp4 > 0 && report.n_nvfp4_as_fp4 == report.n_nvfp4) print("NVFP4: FP4 holds all {} matrices exactly\n", report.n_nvfp4);
+  else if (report.n_nvfp4 > 0)
+    print("NVFP4: FP4 holds {} of {} matrices exactly, so the experts are FP8; --dtype exact rounds nothing\n", report.n_nvfp4_as_fp4, report.n_nvfp4);
   if (report.n_lossy_repacks > 0)
     print("FP4: {} blocks of 128x128 have scales more than 2^14 apart: servers that repack FP4 into FP8 lose their smallest values\n", report.n_lossy_repacks);
   if (report.mtp_missing) print("MTP: {} has no MTP tensors, so neither has {}\n", options.from, options.to);

@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 
-#include <chrono>
 #include <optional>
 
 #include "app/generation.h"
 #include "app/row_settings.h"
+#include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/output.h"
@@ -58,14 +58,14 @@ class Progress {
     log_info("generate", "{} of {} answers, {} tokens, {:.0f} tokens/s", n_finished, n_requests_, n_new_tokens, static_cast<double>(n_new_tokens) / now);
   }
   int64_t n_new_tokens() const { return n_new_tokens_; }
-  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  double seconds() const { return seconds_since(start_); }
 
  private:
   static constexpr double kEverySeconds = 5;
   size_t n_requests_;
   int64_t n_new_tokens_ = 0;
   double last_ = 0;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  Clock::time_point start_ = Clock::now();
 };
 
 // The rows with their answers, in the order of the input.  Into a pipe each goes as soon as those before it are there.

@@ -12,6 +12,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -50,22 +51,22 @@ bool fits_fp4(const WeightSource& source, const TensorRow& row) {
   return fits;
 }
 
-// NVFP4 has finer scales than FP4.  A matrix that FP4 holds exactly becomes FP4; another one stays what its values are: bf16.
-void choose_for_nvfp4(const WeightSource& source, TensorRow& row, ExportReport& report) {
-  check_interrupt();
-  const bool fits = fits_fp4(source, row);
-  ++(fits ? report.n_nvfp4_as_fp4 : report.n_nvfp4_as_bf16);
-  if (fits) return;
-  row.encoding = Encoding::kPlain;
-  row.dtype = StoredDtype::kBF16;
+// NVFP4 has finer scales than FP4.  Experts have one storage: FP4 if it holds the values of every matrix, else FP8.
+void choose_for_nvfp4(const WeightSource& source, ModelConfig& target, ExportReport& report) {
+  for (const TensorRow& row : tensor_map(target)) {
+    if (row.encoding != Encoding::kFp4Block32 || source.encoding(row) != Encoding::kNvfp4) continue;
+    check_interrupt();
+    ++report.n_nvfp4;
+    report.n_nvfp4_as_fp4 += fits_fp4(source, row);
+  }
+  if (report.n_nvfp4_as_fp4 < report.n_nvfp4) target.expert_encoding = Encoding::kFp8Block128;
 }
 
 // The source's tensors with the target's dtypes and encodings.
-std::vector<TensorRow> plan_of(const WeightSource& source, const ModelConfig& target, ExportDtype dtype, ExportReport& report) {
+std::vector<TensorRow> plan_of(const WeightSource& source, const ModelConfig& target, ExportDtype dtype) {
   std::vector<TensorRow> plan = tensor_map(target);
   for (TensorRow& to : plan) {
     if (to.encoding == Encoding::kPlain) to.dtype = plain_dtype(source, to, dtype);
-    if (to.encoding == Encoding::kFp4Block32 && source.encoding(to) == Encoding::kNvfp4) choose_for_nvfp4(source, to, report);
     if (to.encoding == Encoding::kFp4Block32 && to.shape[1] % 2 != 0)
       throw Error({.kind = ErrorKind::kConfig,
                    .what = fmt::format("{} [{}] has an odd number of columns: FP4 stores two in a byte", to.name, fmt::join(to.shape, ", ")),
@@ -158,10 +159,10 @@ class Exporter {
 // A log line every few seconds of long exports.
 class Progress {
  public:
-  explicit Progress(int64_t total) : total_(total), last_(std::chrono::steady_clock::now()) {}
+  explicit Progress(int64_t total) : total_(total), last_(Clock::now()) {}
   void advance() {
     ++done_;
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = Clock::now();
     if (now - last_ < std::chrono::seconds(5)) return;
     last_ = now;
     log_info("export", "{} of {} tensors written", done_, total_);
@@ -169,7 +170,7 @@ class Progress {
 
  private:
   int64_t total_, done_ = 0;
-  std::chrono::steady_clock::time_point last_;
+  Clock::time_point last_;
 };
 
 // "layers.3.ffn.w1.weight" -> "layers.*.ffn.w1.weight"
@@ -255,8 +256,8 @@ ExportReport export_model(const WeightSource& source, const fs::path& to, const 
   for (const std::string& name : source.companions()) companions.emplace_back(name, source.companion(name));
   ExportReport report;
   ModelConfig target = target_config(source, options);
-  const std::vector<TensorRow> plan = plan_of(source, target, options.dtype, report);
-  if (report.n_nvfp4_as_bf16 > 0 && report.n_nvfp4_as_fp4 == 0) target.expert_encoding = Encoding::kPlain;
+  choose_for_nvfp4(source, target, report);
+  const std::vector<TensorRow> plan = plan_of(source, target, options.dtype);
   std::vector<StoredTensor> tensors = stored_tensors(plan, StoredDtype::kF8_E8M0);
   std::unordered_map<std::string, const CarriedTensor*> carried_tensors;
   for (const CarriedTensor& tensor : carried ? std::span(carried->tensors()) : std::span<const CarriedTensor>()) {
@@ -267,8 +268,6 @@ ExportReport export_model(const WeightSource& source, const fs::path& to, const 
   report.n_tensors = static_cast<int64_t>(tensors.size());
   report.mtp_missing = source.mtp_missing();
   report.transformers_obstacles = transformers_obstacles(target);
-  if (report.n_nvfp4_as_fp4 > 0 && report.n_nvfp4_as_bf16 > 0)
-    report.transformers_obstacles.push_back(fmt::format("{} expert matrices are FP4 and {} bf16: it takes all for FP4", report.n_nvfp4_as_fp4, report.n_nvfp4_as_bf16));
 
   SafetensorsFolderWriter writer(to, std::move(tensors), {.max_shard_bytes = options.max_shard_bytes});
   report.data_bytes = writer.data_bytes();

@@ -10,8 +10,8 @@ namespace temper {
 /// kExact    every tensor in the smallest dtype that holds its values: bf16 for FP8 and FP4 with E8M0 scales
 /// kBf16     bf16, and F32 where the release has F32
 /// kFloat32  everything F32
-/// kFp8Fp4   the released storage: FP8 128x128 and FP4 1x32 (or FP8 experts, where the source has them), E8M0 scales; matrices
-///           in NVFP4 become FP4 if that holds their values, else bf16
+/// kFp8Fp4   the released storage: FP8 128x128 and FP4 1x32 (or FP8 experts, where the source has them), E8M0 scales; experts
+///           in NVFP4 become FP4 if that holds the values of all their matrices, else FP8
 enum class ExportDtype { kExact, kBf16, kFloat32, kFp8Fp4 };
 /// "exact", "bf16", "float32", "fp8-fp4"; Error{kConfig} for others.
 ExportDtype parse_export_dtype(const std::string& name);
@@ -26,7 +26,7 @@ struct ExportReport {
   int64_t n_tensors = 0, n_files = 0;
   uint64_t data_bytes = 0;
   int64_t n_rounded = 0;                             // tensors some of whose values the dtype cannot hold
-  int64_t n_nvfp4_as_fp4 = 0, n_nvfp4_as_bf16 = 0;   // fp8-fp4 of an NVFP4 source: matrices that FP4 holds exactly, and others
+  int64_t n_nvfp4 = 0, n_nvfp4_as_fp4 = 0;           // fp8-fp4 of an NVFP4 source: its matrices, and those that FP4 holds exactly
   int64_t n_lossy_repacks = 0;                       // FP4: blocks of 128x128 that FP8 hardware cannot hold exactly (kernels/quant.h)
   bool mtp_missing = false;                          // the source's config has MTP layers, its files do not: the export has neither
   bool mtp_dropped = false, drafter_dropped = false; // by options.drafter: MTP layers, a DSpark drafter

@@ -7,9 +7,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstring>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/partial_folder.h"
@@ -37,10 +37,6 @@ std::optional<int64_t> step_of(const fs::path& folder) {
   const auto [at, error] = std::from_chars(begin, end, step);
   if (error != std::errc() || at != end || step < 0) return std::nullopt;
   return step;
-}
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 // The manifest first: from then on the checkpoint does not exist, however far the removal gets.
@@ -122,7 +118,7 @@ CheckpointWriter::~CheckpointWriter() {
 
 void CheckpointWriter::save(const CheckpointContent& content) {
   wait();
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   CheckpointContent copy = content;
   for (CheckpointTensor& tensor : copy.tensors) {
     Tensor host = at::empty(tensor.value.sizes(), at::TensorOptions().dtype(tensor.value.scalar_type()));
@@ -132,7 +128,7 @@ void CheckpointWriter::save(const CheckpointContent& content) {
   last_copy_seconds_ = seconds_since(start);
   busy_ = true;
   start_thread([this, copy = std::move(copy)]() mutable {
-    const auto write_start = std::chrono::steady_clock::now();
+    const auto write_start = Clock::now();
     try {
       write(std::move(copy));
     } catch (...) {

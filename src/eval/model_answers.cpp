@@ -1,8 +1,8 @@
 #include "eval/model_answers.h"
 
 #include <algorithm>
-#include <chrono>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "eval/answers.h"
 #include "rollout/answer_journal.h"
@@ -12,10 +12,6 @@ namespace temper {
 namespace {
 
 constexpr double kSecondsBetweenLines = 10;
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 }  // namespace
 
@@ -56,7 +52,7 @@ ModelAnswers AnsweringModel::answer(const std::string& suite, const std::vector<
     out.n_kept = static_cast<int64_t>(journal->answers().size());
     if (out.n_kept > 0) log_info("eval", "{}: goes on behind {} answers of a stopped run, {}", suite, out.n_kept, journal_path.string());
   }
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   double last_line = 0;
   const std::vector<FinishedAnswer> responses = answer_requests(engine_, requests, journal.get(), [&](int64_t n_finished, int64_t n_new_tokens) {
     const double now = seconds_since(start);

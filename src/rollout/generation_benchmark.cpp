@@ -2,9 +2,9 @@
 
 
 #include <algorithm>
-#include <chrono>
 #include <ctime>
 
+#include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/process.h"
 #include "base/rng.h"
@@ -57,12 +57,12 @@ Measured measure(Engine& engine, std::vector<Request> requests, int64_t new_toke
   for (Request& request : requests) request.max_new_tokens = new_tokens;
   Profile profile;
   const AllocatorStats before = allocator_stats();
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   const double cpu_start = cpu_seconds();
   engine.generate(requests);
   Measured measured;
   measured.cpu_seconds = cpu_seconds() - cpu_start;
-  measured.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  measured.seconds = seconds_since(start);
   const AllocatorStats after = allocator_stats();
   measured.n_allocations = after.n_allocations - before.n_allocations;
   measured.n_new_blocks = after.n_new - before.n_new;

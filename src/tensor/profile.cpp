@@ -10,7 +10,7 @@ thread_local Profile* active_profile = nullptr;
 
 const char* current_profile_part() { return detail::active_profile ? detail::active_profile->part() : "other"; }
 
-Profile::Profile() : places_{{"other", "other", seconds_of("other", "other")}}, last_(std::chrono::steady_clock::now()) {
+Profile::Profile() : places_{{"other", "other", seconds_of("other", "other")}}, last_(Clock::now()) {
   if (detail::active_profile)
     throw Error({.kind = ErrorKind::kInternal, .what = "a second profile on one thread", .where = "Profile", .fix = "please report it"});
   detail::active_profile = this;
@@ -19,7 +19,7 @@ Profile::Profile() : places_{{"other", "other", seconds_of("other", "other")}}, 
 Profile::~Profile() { detail::active_profile = nullptr; }
 
 void Profile::charge() {
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = Clock::now();
   *places_.back().seconds += std::chrono::duration<double>(now - last_).count();
   last_ = now;
 }
@@ -46,7 +46,7 @@ const Profile::Rows& Profile::rows() {
 
 void Profile::clear() {
   for (auto& [place, seconds] : seconds_) seconds = 0;   // places_ point to them
-  last_ = std::chrono::steady_clock::now();
+  last_ = Clock::now();
 }
 
 ProfilePart::ProfilePart(const char* name) : profile_(detail::active_profile) {

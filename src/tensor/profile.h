@@ -4,11 +4,12 @@
 // Off (one branch) unless a Profile is active on this thread.  Pieces nest, and a second belongs to the innermost one only, so that all
 // rows together are the time the profile was active.  Work of other threads counts through the call that waits for them.
 
-#include <chrono>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "base/clock.h"
 
 namespace temper {
 
@@ -44,7 +45,7 @@ class Profile {
 
   std::map<std::pair<const char*, const char*>, double> seconds_;   // literals: compared by address, joined by rows()
   std::vector<Place> places_;
-  std::chrono::steady_clock::time_point last_;
+  Clock::time_point last_;
   Rows rows_;
 };
 

@@ -24,7 +24,7 @@ std::string duration_text(double seconds) {
 
 Progress::Progress(int64_t first_step, int64_t total_steps, int64_t log_every)
     : total_steps_(total_steps), log_every_(log_every), terminal_(::isatty(STDERR_FILENO)) {
-  recent_.push_back({std::chrono::steady_clock::now(), 0});
+  recent_.push_back({Clock::now(), 0});
 }
 
 Progress::~Progress() {
@@ -37,7 +37,7 @@ void Progress::clear_bar() {
 }
 
 void Progress::step(int64_t step, double loss, double lr, int64_t n_tokens) {
-  recent_.push_back({std::chrono::steady_clock::now(), n_tokens});
+  recent_.push_back({Clock::now(), n_tokens});
   if (recent_.size() > kRateSteps + 1) recent_.pop_front();
   int64_t tokens = 0;
   for (size_t i = 1; i < recent_.size(); ++i) tokens += recent_[i].n_tokens;

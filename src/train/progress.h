@@ -1,10 +1,11 @@
 #pragma once
 // What a person sees of a run: a bar on a terminal, plain lines elsewhere.  Everything goes to stderr.
 
-#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <string>
+
+#include "base/clock.h"
 
 namespace temper {
 
@@ -22,7 +23,7 @@ class Progress {
 
  private:
   struct Sample {
-    std::chrono::steady_clock::time_point at;
+    Clock::time_point at;
     int64_t n_tokens;
   };
   void clear_bar();

@@ -1,19 +1,11 @@
 #include "train/train_step.h"
 
-#include <chrono>
+#include "base/clock.h"
 
 namespace temper {
-namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-}  // namespace
-
 StepResult train_step(StepModel& model, Optimizer& optimizer, Recovery& recovery, const StepBatch& batch, const StepSettings& settings) {
   StepResult result;
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
 
   // The counts that losses are divided by are those of the whole step and known before the first backward pass: gradients
   // need no second pass, and the result does not depend on how the step is cut into micro-batches.
@@ -31,7 +23,7 @@ StepResult train_step(StepModel& model, Optimizer& optimizer, Recovery& recovery
   result.load_ratio = load_ratios(sums);
   result.forward_backward_seconds = seconds_since(start);
 
-  const auto update_start = std::chrono::steady_clock::now();
+  const auto update_start = Clock::now();
   result.norms = optimizer.gradient_norms();
   result.skipped = recovery.judge(settings.step, result.loss, result.norms.trunk, result.norms.indexer);
   if (!result.skipped) {

@@ -1,9 +1,9 @@
 #pragma once
 // One training run, from its recipe to its last checkpoint.
 
-#include <chrono>
 #include <memory>
 
+#include "base/clock.h"
 #include "checkpoint/training_checkpoint.h"
 #include "data/data_loader.h"
 #include "train/memory_plan.h"
@@ -81,7 +81,7 @@ class Trainer {
   bool evaluation_missing_ = false;           // one is due at step_ and was not made, or was cut short
   int64_t last_checkpoint_step_ = -1;         // saved, or being written
   std::string writing_cause_;                 // of the one being written, empty if none
-  std::chrono::steady_clock::time_point last_checkpoint_at_;
+  Clock::time_point last_checkpoint_at_;
 };
 
 }  // namespace temper

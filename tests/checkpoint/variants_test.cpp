@@ -175,14 +175,14 @@ TEST_F(Variants, Nvfp4MadeFromFp4HasItsValuesAndBecomesItAgain) {
   expect_values_of_source("exact");
   const ExportReport report = run_export("copy", "official", ExportDtype::kFp8Fp4);
   EXPECT_EQ(report.n_rounded, 0);
-  EXPECT_EQ(report.n_nvfp4_as_bf16, 0);
-  EXPECT_EQ(report.n_nvfp4_as_fp4, 3 * config_.n_routed_experts * config_.n_layers);
+  EXPECT_EQ(report.n_nvfp4, 3 * config_.n_routed_experts * config_.n_layers);
+  EXPECT_EQ(report.n_nvfp4_as_fp4, report.n_nvfp4);
   EXPECT_EQ(encoding_of("official", "layers.0.ffn.experts.0.w1.weight"), "I8");
   EXPECT_EQ(read_json(folder_ / "official/config.json").at("expert_dtype"), "fp4");
   expect_values_of_source("official");
 }
 
-TEST_F(Variants, AnNvfp4MatrixThatFp4CannotHoldIsWrittenInBf16) {
+TEST_F(Variants, OneNvfp4MatrixThatFp4CannotHoldMakesTheExpertsFp8) {
   Named files = as_nvfp4(files_);
   const std::string name = "layers.1.ffn.experts.2.w2";
   Tensor scales = tensor_of(files, name + ".weight_scale").view(at::kByte).clone();
@@ -194,12 +194,13 @@ TEST_F(Variants, AnNvfp4MatrixThatFp4CannotHoldIsWrittenInBf16) {
   const float factor = tensor_of(files, name + ".weight_scale_2").item<float>();
   for (int64_t c = 16; c < 32; ++c) EXPECT_EQ(read[3][c].item<float>(), (c % 2 ? 6.0f : 0.5f) * 24.0f * factor) << c;
   const ExportReport report = run_export("copy", "official", ExportDtype::kFp8Fp4);
-  EXPECT_EQ(report.n_nvfp4_as_bf16, 1);
-  EXPECT_EQ(report.n_rounded, 0);
-  EXPECT_EQ(encoding_of("official", name + ".weight"), "BF16");
-  EXPECT_EQ(encoding_of("official", "layers.1.ffn.experts.2.w1.weight"), "I8");
-  EXPECT_FALSE(report.transformers_obstacles.empty());
+  EXPECT_EQ(report.n_nvfp4 - report.n_nvfp4_as_fp4, 1);
+  EXPECT_EQ(report.n_rounded, 0);   // the finer scale is a number of E4M3 here
+  for (const char* matrix : {"1.ffn.experts.2.w2", "1.ffn.experts.2.w1", "0.ffn.experts.0.w1"}) EXPECT_EQ(encoding_of("official", fmt::format("layers.{}.weight", matrix)), "F8_E4M3");
+  EXPECT_EQ(read_json(folder_ / "official/config.json").at("expert_dtype"), "fp8");
   EXPECT_TRUE(at::equal(load_model(folder_ / "official").weights.parameter(name + ".weight").master, read));
+  run_export("copy", "exact", ExportDtype::kExact);
+  EXPECT_TRUE(at::equal(load_model(folder_ / "exact").weights.parameter(name + ".weight").master, read));
 }
 
 TEST_F(Variants, AFactorThatIsNoPowerOfTwoNeedsF32) {

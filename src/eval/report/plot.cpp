@@ -11,7 +11,6 @@ namespace {
 
 constexpr double kWidth = 640, kHeight = 250, kLeft = 58, kRight = 14, kTop = 10, kBottom = 34;
 constexpr size_t kMostPoints = 500;   // about one a pixel
-constexpr int kColours = 8;
 
 struct Range {
   double low = std::numeric_limits<double>::infinity(), high = -low;
@@ -178,10 +177,10 @@ std::string draw(const Plot& plot) {
   for (const Series& s : plot.series) n_named += !s.faint;
   for (const Series& s : plot.series) {
     if (!s.faint) ++place;
-    const int colour = s.colour ? s.colour : (std::max(place, 1) - 1) % kColours + 1;
+    const int colour = s.colour ? s.colour : (std::max(place, 1) - 1) % kSeriesColours + 1;
     const Series shown = thinned(s);
     // More series than colours: the second round is dashed.
-    const bool dashed = !s.faint && place > kColours;
+    const bool dashed = !s.faint && place > kSeriesColours;
     lines += fmt::format("<path class=\"line{}{}\" style=\"stroke:var(--series-{})\" d=\"{}\"><title>{}</title></path>", s.faint ? " faint" : "", dashed ? " dashed" : "",
                          colour, path_of(shown, x, y), html_escape(s.name));
     if (shown.x.size() <= 40 && !s.faint)   // few points: show where they are

@@ -6,11 +6,13 @@
 
 namespace temper {
 
+inline constexpr int kSeriesColours = 8;
+
 struct Series {
   std::string name;
   std::vector<double> x, y;   // NaN in y leaves a gap
   bool faint = false;         // drawn thin and pale, not in the legend: raw values behind their smoothed line
-  int colour = 0;             // 1-8; 0: its place among the series that are not faint
+  int colour = 0;             // 1 to kSeriesColours; 0: its place among the series that are not faint
 };
 
 struct Plot {

@@ -17,8 +17,6 @@
 namespace temper {
 namespace {
 
-constexpr int kColours = 8;
-
 double median(std::vector<double> v) {
   std::erase_if(v, [](double x) { return !std::isfinite(x); });
   if (v.empty()) return std::nan("");
@@ -102,7 +100,7 @@ std::string group_plot(const RunFiles& run, const std::string& prefix, Plot plot
   for (const std::string& name : run.names(prefix)) {
     Series s = *run.find(name);
     s.name = short_name(name);
-    s.colour = static_cast<int>(plot.series.size()) % kColours + 1;
+    s.colour = static_cast<int>(plot.series.size()) % kSeriesColours + 1;
     plot.series.push_back(std::move(s));
   }
   return draw(plot);

@@ -77,8 +77,6 @@ const Expressions& expressions_for(const std::string& plain) {
   return cyrillic > latin ? scripts.cyrillic : scripts.latin;
 }
 
-std::string blank(const Match&) { return " "; }
-
 // Ends of sentences, also inside closing quotes, and line breaks.
 std::vector<std::pair<size_t, size_t>> split_sentences(std::string_view head) {
   static const Regex boundary("(?<=[.!?;:])[\"')\\]]* |(?<=[.!?])[\"')\\]]+(?=\\S)|\\n");
@@ -106,7 +104,7 @@ std::vector<Sentence> read_sentences(const std::string& plain) {
   const std::string_view head = head_of(plain, kHeadBytes);
   std::vector<Sentence> all;
   for (const auto& [start, end] : split_sentences(head)) {
-    const std::string own = e.ignored.replace(text::strip(head.substr(start, end - start)), blank);
+    const std::string own = e.ignored.replace(text::strip(head.substr(start, end - start)), [](const Match&) { return std::string(" "); });
     Sentence s{.start = start, .end = end};
     s.declines = e.declines.search(own).has_value();
     s.limits = e.limits.search(own).has_value();

@@ -12,9 +12,10 @@ namespace {
 
 using text::Match;
 using text::Regex;
+using text::within;
 
 std::string nothing(const Match&) { return ""; }
-std::string blank(const Match&) { return " "; }
+std::string one_blank(const Match&) { return " "; }
 std::string quotation(const Match&) { return " \"q\" "; }
 
 // What each of these lower-case characters is written as.
@@ -33,8 +34,6 @@ const std::unordered_map<char32_t, std::string>& foldings() {
   }();
   return table;
 }
-
-bool within(char32_t c, char32_t first, char32_t last) { return c >= first && c <= last; }
 
 bool invisible(char32_t c) {
   return c == 0x00AD || c == 0x034F || c == 0x061C || c == 0x180E || c == 0x2060 || c == 0xFEFF || within(c, 0x200B, 0x200F) ||
@@ -73,7 +72,7 @@ std::string without_html(std::string s) {
   static const Regex tag("</?(?:p|b|i|u|em|strong|br|div|span|li|ul|ol|h[1-6]|blockquote|code|pre) ?/?>");
   for (const auto& [entity, character] : {std::pair{"&#39;", "'"}, {"&apos;", "'"}, {"&quot;", "\""}, {"&amp;", "&"}, {"&nbsp;", " "}, {"&lt;", "<"}, {"&gt;", ">"}})
     if (s.find(entity) != std::string::npos) s = text::replace_all(s, entity, character);
-  return s.find('<') == std::string::npos ? s : tag.replace(s, blank);
+  return s.find('<') == std::string::npos ? s : tag.replace(s, one_blank);
 }
 
 // The lines outside code blocks; of a text that is one code block with prose in it, the lines inside.
@@ -107,7 +106,7 @@ Line without_markdown(std::string_view line) {
   }
   out.item = item.match(emphasised.replace(line, nothing)).has_value();
   out.text = link.replace(mark.replace(line, nothing), [](const Match& m) { return std::string(m.str(1)); });
-  out.text = text::strip(blanks.replace(emphasis.replace(out.text, nothing), blank));
+  out.text = text::strip(blanks.replace(emphasis.replace(out.text, nothing), one_blank));
   return out;
 }
 
@@ -168,7 +167,7 @@ OwnWords without_quotations(const std::string& plain) {
     if ((dialogue && spoken[i]) || (dash.match(lines[i]) && said.search(lines[i]))) lines[i] = "\"q\"";
   OwnWords out;
   out.text = single.replace(quoted.replace(text::join(lines, "\n", 0, lines.size()), quotation), quotation);
-  out.text = blanks.replace(out.text, blank);
+  out.text = blanks.replace(out.text, one_blank);
   const std::string rest = text::replace_all(out.text, "\"q\"", "");
   if (!words.search(rest)) return {text::replace_all(plain, "\"", ""), false};
   out.quotes = rest.size() != out.text.size();

@@ -70,8 +70,6 @@ const Profiles& profiles() {
   return loaded;
 }
 
-bool within(char32_t c, char32_t first, char32_t last) { return c >= first && c <= last; }
-
 // One character as the profiles spell it: by Unicode block.
 char32_t normalise(char32_t c) {
   if (c < 0x80) return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ? c : U' ';

@@ -13,6 +13,7 @@ std::u32string decode_utf8(std::string_view text);
 std::string encode_utf8(std::u32string_view text);
 void append_utf8(std::string& out, char32_t c);
 
+inline bool within(char32_t c, char32_t first, char32_t last) { return c >= first && c <= last; }
 bool is_space(char32_t c);   // str.isspace of one character
 bool is_upper(char32_t c);
 bool is_lower(char32_t c);
