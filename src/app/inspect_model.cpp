@@ -231,7 +231,7 @@ void describe_index(Inspection& out, const SafetensorsIndex& index, const ModelC
   DtypeTotals totals;
   std::vector<std::string> unknown;
   for (const auto& [name, shard] : index.shard_of) {
-    if (const auto found = official.find(name); found != official.end()) add_stored(totals, found->second);
+    if (const auto found = official.find(unwrapped_name(name)); found != official.end()) add_stored(totals, found->second);
     else unknown.push_back(name);
   }
   const DtypeTotal sum = sum_of(totals);
@@ -254,7 +254,7 @@ Inspection inspect_index(const fs::path& folder) {
   const ModelConfig config = read_model_config(folder);
   const SafetensorsIndex index = read_index(folder / kIndexName);
   std::vector<TensorHead> names;
-  for (const auto& [name, shard] : index.shard_of) names.push_back({name, "", {}});
+  for (const auto& [name, shard] : index.shard_of) names.push_back({unwrapped_name(name), "", {}});
   const std::optional<DsparkConfig> dspark = read_dspark_config(folder, config);
   const Release release = recognise_release(config, dspark, names, folder.string());
   Inspection out{.json = {{"kind", "model"}, {"path", folder.string()}}, .text = fmt::format("DeepSeek-V4 model folder {} (index without files)\n", folder.string())};

@@ -8,14 +8,13 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "checkpoint/manifest.h"
+#include "checkpoint/tensor_names.h"
 
 namespace temper {
 namespace {
 
 constexpr uint64_t kPartBytes = uint64_t{16} << 20;
 constexpr const char* kOtherDrafter = "use --drafter drop to export without it, or --drafter FOLDER with a folder that holds a drafter for this model ([model] drafter in a recipe)";
-
-std::string carried_name(const std::string& stored) { return stored.starts_with("model.") ? stored.substr(6) : stored; }
 
 // The numbers that a drafter shares with its model, as config keys.
 Json shared_numbers(const ModelConfig& config) {
@@ -44,7 +43,7 @@ std::vector<TensorHead> tensor_heads(const SafetensorsFolder& files) {
   std::vector<TensorHead> heads;
   for (const std::string& name : files.names()) {
     const StoredTensor& stored = *files.entry(name).stored;
-    heads.push_back({name, std::string(stored_dtype_name(stored.dtype)), stored.shape});
+    heads.push_back({unwrapped_name(name), std::string(stored_dtype_name(stored.dtype)), stored.shape});
   }
   return heads;
 }
@@ -74,14 +73,15 @@ Drafter::Drafter(const fs::path& folder, const ModelConfig& main) : folder_(fs::
   const ModelConfig config = read_model_config(config_folder);
   const std::optional<DsparkConfig> dspark = read_dspark_config(config_folder, config);
   files_ = std::make_unique<SafetensorsFolder>(folder);
-  std::vector<TensorHead> infos = tensor_heads(*files_);
-  std::erase_if(infos, [](const auto& info) { return !carried_name(info.name).starts_with("mtp."); });
-  const Release release = recognise_release(config, dspark, infos, folder.string());
+  std::vector<TensorHead> heads = tensor_heads(*files_);
+  std::erase_if(heads, [](const auto& head) { return !head.name.starts_with("mtp."); });
+  const Release release = recognise_release(config, dspark, heads, folder.string());
   if (release.drafter != DrafterKind::kDspark)
     throw Error({.kind = ErrorKind::kCheckpoint, .what = fmt::format("there is no DSpark drafter in this folder (found: {})", drafter_kind_name(release.drafter)),
                  .where = folder.string(), .fix = "give the folder of a release with DSpark drafter (0731, 0813, DSpark)"});
   check_same_model(config, main, folder);
-  for (const TensorHead& info : infos) tensors_.push_back({carried_name(info.name), files_->entry(info.name)});
+  for (const std::string& stored : files_->names())
+    if (const std::string name = unwrapped_name(stored); name.starts_with("mtp.")) tensors_.push_back({name, files_->entry(stored)});
   std::ranges::sort(tensors_, {}, &CarriedTensor::name);
   keys_ = dspark->keys;
   n_stages_ = release.n_stages;

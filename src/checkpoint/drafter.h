@@ -14,7 +14,7 @@
 
 namespace temper {
 
-/// What release.h decides by: names, dtypes and shapes of all tensors.
+/// What release.h decides by: names without wrappers (tensor_names.h), dtypes and shapes of all tensors.
 std::vector<TensorHead> tensor_heads(const SafetensorsFolder& files);
 
 /// One tensor of a part that is carried.  `name` is the one it is written under.

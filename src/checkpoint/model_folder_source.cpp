@@ -36,7 +36,7 @@ std::string weight_of(const std::string& name, std::string_view ending) { return
 
 fs::path config_folder(const fs::path& path) { return fs::is_regular_file(path) ? path.parent_path() : path; }
 
-bool is_mtp_name(const std::string& stored) { return stored.starts_with("mtp.") || stored.starts_with("model.mtp."); }
+bool is_mtp_name(const std::string& stored) { return unwrapped_name(stored).starts_with("mtp."); }
 
 // Same values, read in parts.
 bool same_values(const SafetensorsFolder::Entry& a, const SafetensorsFolder::Entry& b) {

@@ -115,6 +115,20 @@ TEST(Drafter, AVocabularyOfItsOwnIsCarriedToo) {
   expect_same_drafter(folder / "a", folder / "b");
 }
 
+TEST(Drafter, NamesUnderWrappersAreWrittenWithoutThem) {
+  const TempFolder folder;
+  write_dspark_folder(folder / "plain", mini());
+  auto wrapped = mini_tensors();
+  for (auto& [name, value] : wrapped) name = "module._orig_mod." + name;
+  write_dspark_folder(folder / "wrapped", mini(), wrapped);
+  EXPECT_EQ(open_mini(folder / "wrapped").digest(), open_mini(folder / "plain").digest());
+  run_export(folder / "wrapped", folder / "exported", ExportDtype::kFp8Fp4);
+  expect_same_drafter(folder / "plain", folder / "exported");
+  wrapped.emplace_back("mtp.0.main_norm.weight", wrapped.front().second);
+  write_dspark_folder(folder / "twice", mini(), wrapped);
+  EXPECT_ERROR(open_weights(folder / "twice"), ErrorKind::kCheckpoint, "mtp.0.main_norm.weight is there twice, under two spellings");
+}
+
 TEST(Drafter, DroppingItLeavesNoTensorKeyOrRatio) {
   const TempFolder folder;
   write_dspark_folder(folder / "a", mini());

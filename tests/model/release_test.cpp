@@ -219,7 +219,7 @@ TEST(Release, EveryOtherLayoutIsRefusedByItsFirstDifference) {
       {"a key is missing", [](Json& c, Infos&) { c.erase("dspark_block_size"); }, "\"dspark_block_size\" is missing"},
       {"num_nextn_predict_layers counts stages", [](Json& c, Infos&) { c["num_nextn_predict_layers"] = 3; }, "num_nextn_predict_layers = 3"},
       {"an extra tensor", [](Json&, Infos& t) { t.push_back({"mtp.1.attn.extra.weight", "BF16", {4}}); }, "mtp.1.attn.extra.weight is not a tensor"},
-      {"one tensor in two spellings", [](Json&, Infos& t) { t.push_back({"model.mtp.0.main_norm.weight", "BF16", {160}}); }, "mtp.0.main_norm.weight is there twice"},
+      {"one tensor in two spellings", [](Json&, Infos& t) { t.push_back({"mtp.0.main_norm.weight", "BF16", {160}}); }, "mtp.0.main_norm.weight is there twice"},
       {"an extra scale", [](Json&, Infos& t) { t.push_back({"mtp.2.markov_head.markov_w1.scale", "F8_E8M0", {1, 1}}); }, "mtp.2.markov_head.markov_w1.scale is not a tensor"},
       {"a compressor in a stage", [](Json&, Infos& t) { t.push_back({"mtp.0.attn.compressor.ape", "F32", {4, 64}}); }, "mtp.0.attn.compressor.ape"},
       {"a tensor under mtp. without a stage", [](Json&, Infos& t) { t.push_back({"mtp.norm.weight", "BF16", {160}}); }, "mtp.norm.weight"},

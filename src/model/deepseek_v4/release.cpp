@@ -39,7 +39,7 @@ bool marks_dspark(const std::string& rest) {
 
 // What the names say, before anything is compared with a layout.
 struct Names {
-  std::unordered_map<std::string, const TensorHead*> tensors;   // without "model."
+  std::unordered_map<std::string, const TensorHead*> tensors;
   std::map<int64_t, std::string> stages;                              // under mtp., with the first tensor of each
   std::string serial, dspark, odd;                                    // the first tensor that marks the kind; one under mtp. without a number
   bool any_mtp() const { return !stages.empty() || !odd.empty(); }
@@ -63,11 +63,11 @@ Names sort_names(const std::vector<TensorHead>& tensors, const std::string& wher
     if (first.empty() || name < first) first = name;
   };
   for (const TensorHead& tensor : tensors) {
-    const std::string name = tensor.name.starts_with("model.") ? tensor.name.substr(6) : tensor.name;
+    const std::string& name = tensor.name;
     refuse_foreign_tensor(name, where);
     const bool fresh = names.tensors.emplace(name, &tensor).second;
     if (!name.starts_with("mtp.")) continue;
-    if (!fresh) refuse(fmt::format("{} is there twice, once as model.{}", name, name), where, "remove one of the two spellings");
+    if (!fresh) refuse(fmt::format("{} is there twice, under two spellings", name), where, "remove one of the two");
     int64_t stage = 0;
     std::string rest;
     if (!split_stage(name, stage, rest)) {

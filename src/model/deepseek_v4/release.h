@@ -45,14 +45,14 @@ struct Release {
 /// Refuses the configs of V4.1 and of the vision releases.  Error{kConfig} naming the key.
 void refuse_foreign_config(const Json& config, const std::string& where);
 
-/// A tensor of a file, as its header says: dtypes by safetensors' names.  An empty dtype: only the name is known (an index
-/// without its files).
+/// A tensor of a file, as its header says: dtypes by safetensors' names; the name without wrappers (checkpoint/tensor_names.h).
+/// An empty dtype: only the name is known (an index without its files).
 struct TensorHead {
   std::string name, dtype;
   std::vector<int64_t> shape;
 };
 
-/// Decides by names, dtypes and shapes.  `tensors`: those of the files, each name with or without "model.".
+/// Decides by names, dtypes and shapes.  `tensors`: those of the files.
 /// The main model's own tensors are checked by who reads them (checkpoint/model_folder_source.h).
 /// Errors  kCheckpoint naming the first difference
 Release recognise_release(const ModelConfig& main, const std::optional<DsparkConfig>& dspark, const std::vector<TensorHead>& tensors, const std::string& where);
