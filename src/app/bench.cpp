@@ -72,7 +72,7 @@ void add_bench_train(const Command& bench) {
   command.option("--dtype", arguments->dtype, "in which the model computes").one_of({"bf16", "bfloat16", "float32"}).show_default();
   command.option("--optimizer", o.optimizer, "adamw or muon").one_of({"adamw", "muon"}).show_default();
   command.flag("--recompute", o.recompute, "keep only what enters each block");
-  command.option("--budget-gib", o.budget_gib, "memory it may take; sub-layers are computed again as far as it takes to fit; 0 = no limit").between(0.0, 1e6);
+  command.option("--budget-gib", o.budget_gib, "memory it may take; sub-layers are computed again as far as it takes to fit; 0 = what is free at the start").between(0.0, 1e6);
   command.flag("--mtp", o.mtp, "train the MTP blocks as well");
   command.flag("--indexer", o.indexer, "train the indexers as well");
   command.flag("--json", arguments->json, "print one JSON object");

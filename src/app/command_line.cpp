@@ -109,7 +109,9 @@ Command Command::add_command(const std::string& name, const std::string& descrip
 
 Option Command::option(const std::string& name, std::string& into, const std::string& help) const { return Option(app_->add_option(name, into, help)); }
 Option Command::option(const std::string& name, int64_t& into, const std::string& help) const { return Option(app_->add_option(name, into, help)); }
-Option Command::option(const std::string& name, uint64_t& into, const std::string& help) const { return Option(app_->add_option(name, into, help)); }
+Option Command::option(const std::string& name, uint64_t& into, const std::string& help) const {
+  return Option(app_->add_option(name, into, help)->check(CLI::Validator([](const std::string& text) { return text.starts_with('-') ? text + " is below 0" : ""; }, "UINT", "")));
+}
 Option Command::option(const std::string& name, double& into, const std::string& help) const { return Option(app_->add_option(name, into, help)); }
 Option Command::option(const std::string& name, std::vector<std::string>& into, const std::string& help) const {
   return Option(app_->add_option(name, into, help));

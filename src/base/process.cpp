@@ -38,6 +38,11 @@ int64_t available_bytes() {
   return available;
 }
 
+int64_t obtainable_bytes() {
+  const int64_t available = available_bytes(), held = resident_bytes();
+  return available > std::numeric_limits<int64_t>::max() - held ? available : available + held;
+}
+
 int64_t last_cache_bytes() {
   int64_t bytes = int64_t{32} << 20;
   for (int index = 0;; ++index) {   // from the nearest to the last

@@ -12,6 +12,8 @@ int64_t peak_resident_bytes();
 /// Bytes that could still be taken without swapping: of the machine, and of the control group (v2) that is the root of what this process sees.  The
 /// largest number where the system does not say.
 int64_t available_bytes();
+/// available_bytes() and what this process holds already.
+int64_t obtainable_bytes();
 
 /// The last cache before memory; 32 MiB where the system does not say.
 int64_t last_cache_bytes();

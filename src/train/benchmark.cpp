@@ -5,8 +5,8 @@
 #include <ATen/ops/randn.h>
 
 #include <algorithm>
-#include <chrono>
 
+#include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/process.h"
 #include "base/rng.h"
@@ -18,10 +18,6 @@
 
 namespace temper {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 double median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + static_cast<int64_t>(values.size() / 2), values.end());
@@ -50,7 +46,7 @@ MemoryPlan plan_benchmark(const ModelConfig& config, const TrainBenchmarkOptions
                          .document_lengths = std::vector<int64_t>(static_cast<size_t>(options.batch), options.sequence_length),
                          .program_bytes = program_bytes()});
   if (options.recompute) return planner.plan({{.attention = true, .ffn = true}});
-  return planner.plan_within(static_cast<int64_t>(options.budget_gib * (1 << 30)), "bench train --budget-gib");
+  return planner.plan_within(memory_limit(options.budget_gib, "bench train --budget-gib"));
 }
 
 }  // namespace

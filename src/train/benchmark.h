@@ -17,7 +17,7 @@ struct TrainBenchmarkOptions {
   at::ScalarType dtype = at::kBFloat16;
   std::string optimizer = "adamw";   // or "muon"
   bool recompute = false, mtp = false, indexer = false;
-  double budget_gib = 0;             // 0 = no limit; what is computed again is chosen to fit
+  double budget_gib = 0;             // 0 = what is free; what is computed again is chosen to fit
   int64_t seed = 0;
 };
 

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "base/process.h"
 #include "data/data_loader.h"
 #include "train/memory_plan.h"
 #include "train/run_drafter.h"
@@ -69,7 +70,10 @@ std::string describe_run(const LoadedRecipe& loaded) {
   text += describe_classes(loaded, weights_without_memory(loaded)) + describe_data(loaded, data, loader, total_steps);
   text += fmt::format("learning rate ({})\n  first {:.3e}, middle {:.3e}, last {:.3e}\n", s.kind, learning_rate(s, 0, total_steps), learning_rate(s, total_steps / 2, total_steps),
                       learning_rate(s, total_steps - 1, total_steps));
-  text += describe(plan_memory(loaded, program_bytes()));
+  const MemoryPlan plan = plan_memory_anywhere(loaded, program_bytes());
+  text += describe(plan);
+  if (const int64_t free = obtainable_bytes(); plan.total > free)
+    text += fmt::format("  more than the {:.3f} GiB that are free here: the run would compute again what it takes to fit, or refuse to start\n", static_cast<double>(free) / (1 << 30));
   return text;
 }
 

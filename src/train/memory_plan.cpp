@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/log.h"
 #include "base/process.h"
 #include "model/deepseek_v4/flops.h"
 #include "tensor/allocator.h"
@@ -120,9 +121,14 @@ double MemoryPlanner::recomputed_share(const RecomputePolicies& recompute) const
   return again / all;
 }
 
-MemoryPlan MemoryPlanner::plan_within(int64_t budget_bytes, const std::string& where) {
+MemoryLimit memory_limit(double budget_gib, const std::string& where) {
+  if (budget_gib > 0) return {.bytes = static_cast<int64_t>(budget_gib * (1 << 30)), .where = where};
+  return {.bytes = obtainable_bytes(), .name = "the memory that is free here", .where = where, .fix = "end other programs, set a budget above it where the system may swap"};
+}
+
+MemoryPlan MemoryPlanner::plan_within(const MemoryLimit& limit) {
   const MemoryPlan nothing_again = plan({});
-  if (budget_bytes == 0 || nothing_again.total <= budget_bytes) return nothing_again;
+  if (limit.bytes == 0 || nothing_again.total <= limit.bytes) return nothing_again;
 
   std::vector<RecomputeCandidate> candidates;
   std::map<std::pair<int64_t, bool>, int64_t> saved_by_kind;   // (compress ratio, ffn): measured on the first block of a kind
@@ -138,17 +144,17 @@ MemoryPlan MemoryPlanner::plan_within(int64_t budget_bytes, const std::string& w
       candidates.push_back({.block = block, .ffn = ffn, .flops = ffn ? flops.ffn : flops.attention, .saved_bytes = kind->second});
     }
   }
-  const auto fits = [&](const RecomputePolicies& policies) { return plan(policies).total <= budget_bytes; };
+  const auto fits = [&](const RecomputePolicies& policies) { return plan(policies).total <= limit.bytes; };
   if (const auto chosen = choose_recompute(n_blocks(), candidates, fits)) return plan(*chosen);
 
   const MemoryPlan least = plan({{.attention = true, .ffn = true}});
   std::string rows;
   for (const MemoryPlan::Row& row : least.rows) rows += fmt::format("{}{} {:.3f}", rows.empty() ? "" : ", ", row.name, static_cast<double>(row.bytes) / (1 << 30));
   throw Error({.kind = ErrorKind::kResource,
-               .what = fmt::format("the run takes {:.3f} GiB with every sub-layer computed again, the budget is {:.3f} GiB (in GiB: {})", static_cast<double>(least.total) / (1 << 30),
-                                   static_cast<double>(budget_bytes) / (1 << 30), rows),
-               .where = where,
-               .fix = "raise [memory] budget_gib, or lower data.micro_batch or data.sequence_length"});
+               .what = fmt::format("the run takes {:.3f} GiB with every sub-layer computed again, {} is {:.3f} GiB (in GiB: {})", static_cast<double>(least.total) / (1 << 30), limit.name,
+                                   static_cast<double>(limit.bytes) / (1 << 30), rows),
+               .where = limit.where,
+               .fix = limit.fix + ", or lower data.micro_batch or data.sequence_length"});
 }
 
 PlannedRun planned_run(const LoadedRecipe& loaded, int64_t program_bytes) {
@@ -165,12 +171,29 @@ PlannedRun planned_run(const LoadedRecipe& loaded, int64_t program_bytes) {
           .program_bytes = program_bytes};
 }
 
-MemoryPlan plan_memory(const LoadedRecipe& loaded, int64_t program_bytes) {
+namespace {
+
+MemoryPlan plan_of(const LoadedRecipe& loaded, int64_t program_bytes, const MemoryLimit& limit) {
   MemoryPlanner planner(planned_run(loaded, program_bytes));
-  const auto budget = static_cast<int64_t>(loaded.recipe.memory.budget_gib * (1 << 30));
-  if (!loaded.recipe.train.recompute) return planner.plan_within(budget, loaded.file.string() + ", [memory] budget_gib");
+  if (!loaded.recipe.train.recompute) return planner.plan_within(limit);
   const MemoryPlan plan = planner.plan({{.attention = true, .ffn = true}});
-  return budget == 0 || plan.total <= budget ? plan : planner.plan_within(budget, loaded.file.string() + ", [memory] budget_gib");
+  return limit.bytes == 0 || plan.total <= limit.bytes ? plan : planner.plan_within(limit);
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(const LoadedRecipe& loaded, int64_t program_bytes) {
+  const double budget_gib = loaded.recipe.memory.budget_gib;
+  const MemoryLimit limit = memory_limit(budget_gib, loaded.file.string() + ", [memory] budget_gib");
+  MemoryPlan plan = plan_of(loaded, program_bytes, limit);
+  if (budget_gib == 0 && !loaded.recipe.train.recompute && plan.recomputed_share > 0)
+    warn_once("train", "{} is {:.1f} GiB: {:.0f} % of the forward pass is computed again, so that the run fits", limit.name, static_cast<double>(limit.bytes) / (1 << 30), 100 * plan.recomputed_share);
+  return plan;
+}
+
+MemoryPlan plan_memory_anywhere(const LoadedRecipe& loaded, int64_t program_bytes) {
+  const double budget_gib = loaded.recipe.memory.budget_gib;
+  return plan_of(loaded, program_bytes, budget_gib > 0 ? memory_limit(budget_gib, loaded.file.string() + ", [memory] budget_gib") : MemoryLimit{});
 }
 
 int64_t program_bytes() { return resident_bytes() + kFirstStepBytes; }

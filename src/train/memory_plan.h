@@ -44,14 +44,25 @@ struct MemoryPlan {
   double recomputed_share = 0;   // of the forward FLOPs of all sub-layers
 };
 
+/// What a run may take.
+///   bytes  0 = no limit
+///   name   as the error says it, before "is 8.000 GiB"
+///   fix    besides smaller batches
+struct MemoryLimit {
+  int64_t bytes = 0;
+  std::string name = "the budget", where = {}, fix = "raise [memory] budget_gib";
+};
+/// `budget_gib` of the option or key that `where` names; if it is 0, the memory that is free now.
+MemoryLimit memory_limit(double budget_gib, const std::string& where);
+
 /// Counts one run under several policies.  While it lives, nothing else may count memory on `meta`.
 class MemoryPlanner {
  public:
   explicit MemoryPlanner(const PlannedRun& run);
   ~MemoryPlanner();
   MemoryPlan plan(const RecomputePolicies& recompute);
-  /// The cheapest policy that fits, and its plan.  Error{kResource} with the smallest plan if none does; budget 0 = no limit.
-  MemoryPlan plan_within(int64_t budget_bytes, const std::string& where);
+  /// The cheapest policy that fits, and its plan.  Error{kResource} with the smallest plan if none does.
+  MemoryPlan plan_within(const MemoryLimit& limit);
 
  private:
   size_t n_blocks() const;
@@ -65,8 +76,11 @@ class MemoryPlanner {
 
 /// The run of a recipe.
 PlannedRun planned_run(const LoadedRecipe& recipe, int64_t program_bytes);
-/// Its plan under train.recompute and [memory].  Error{kResource} if it cannot fit the budget.
+/// Its plan under train.recompute and [memory]: within the budget, or, if there is none, within the memory that is free now.
+/// Error{kResource} if it cannot fit.
 MemoryPlan plan_memory(const LoadedRecipe& recipe, int64_t program_bytes);
+/// The same for a machine that need not be this one: without a budget there is no limit.
+MemoryPlan plan_memory_anywhere(const LoadedRecipe& recipe, int64_t program_bytes);
 
 /// What this process holds beside tensors, with the code that a first step will touch.  Call before a model is loaded.
 int64_t program_bytes();

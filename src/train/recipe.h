@@ -61,7 +61,7 @@ struct MemoryConfig {
   double budget_gib = 0;
 
   template <class Visitor> void visit(Visitor& v) {
-    v("budget_gib", budget_gib, "memory of the whole program in GiB; sub-layers are computed again in the backward pass as far as it takes to fit; 0 = no limit", between(0.0, 1e9));
+    v("budget_gib", budget_gib, "memory of the whole program in GiB; sub-layers are computed again in the backward pass as far as it takes to fit; 0 = what is free at the start", between(0.0, 1e9));
   }
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/json_integer.h"
 #include "base/log.h"
@@ -21,11 +22,8 @@ namespace {
 // Counters of a checkpoint: sums with what a run adds fit 64 bits.
 constexpr int64_t kMostSteps = int64_t{1} << 40, kMostTokens = int64_t{1} << 60;
 
-using Clock = std::chrono::steady_clock;
 constexpr double kMostPasses = 1 << 20;   // as data.epochs
 constexpr const char* kHeldOutLoss = "eval/held_out_loss";
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Blanks and "-" do not belong into names of metrics.
 std::string metric_name(std::string text) {
@@ -33,9 +31,9 @@ std::string metric_name(std::string text) {
   return text;
 }
 
-// A run that cannot fit its budget fails before its data are read: those only add to the plan.
+// A run that cannot fit fails before its data are read: those only add to the plan.
 const LoadedRecipe& checked(const LoadedRecipe& loaded) {
-  if (loaded.recipe.memory.budget_gib > 0) plan_memory(loaded, program_bytes());
+  plan_memory(loaded, program_bytes());
   return loaded;
 }
 

@@ -204,6 +204,12 @@ TEST(HostileInputs, TicksOfHugeAndEqualValuesAreFew) {
   }
 }
 
+TEST(CommandLine, RefusesASeedBelowZero) {
+  const test::ProgramResult result = test::run_program({"generate", "--model", "m", "--prompts", "p", "--out", "o", "--seed", "-1"});
+  EXPECT_EQ(result.exit_code, 64);
+  EXPECT_NE(result.output.find("--seed: -1 is below 0"), std::string::npos) << result.output;
+}
+
 TEST(CommandLine, NamesTheUnknownCommandAndASimilarOne) {
   EXPECT_SAYS(run_script("temper frob"), 64, "\"frob\" is not a command of temper\n");
   EXPECT_SAYS(run_script("temper evla"), 64, "did you mean eval?");

@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 
+#include "base/process.h"
 #include "base/rng.h"
 #include "model/deepseek_v4/init.h"
 #include "support/expect_error.h"
@@ -91,18 +92,18 @@ TEST(MemoryPlan, ABudgetBuysAsMuchRecomputationAsItTakes) {
   ASSERT_LT(everything.total, nothing.total);
   EXPECT_EQ(nothing.recomputed_share, 0);
   EXPECT_EQ(everything.recomputed_share, 1);
-  EXPECT_EQ(planner.plan_within(0, "").total, nothing.total);
-  EXPECT_EQ(planner.plan_within(nothing.total, "").recompute, nothing.recompute);
+  EXPECT_EQ(planner.plan_within({}).total, nothing.total);
+  EXPECT_EQ(planner.plan_within({.bytes = nothing.total}).recompute, nothing.recompute);
   double share = 0;
   for (const double of_the_way : {0.1, 0.5, 0.9}) {
     const auto budget = nothing.total - static_cast<int64_t>(of_the_way * static_cast<double>(nothing.total - everything.total));
-    const MemoryPlan plan = planner.plan_within(budget, "");
+    const MemoryPlan plan = planner.plan_within({.bytes = budget});
     EXPECT_LE(plan.total, budget);
     EXPECT_GT(plan.recomputed_share, share);
     EXPECT_LT(plan.recomputed_share, 1);
     share = plan.recomputed_share;
   }
-  EXPECT_ERROR(planner.plan_within(everything.total / 2, "run.toml"), ErrorKind::kResource, "with every sub-layer computed again");
+  EXPECT_ERROR(planner.plan_within({.bytes = everything.total / 2, .where = "run.toml"}), ErrorKind::kResource, "with every sub-layer computed again");
 }
 
 TEST(MemoryPlan, ACheckpointThatIsWrittenBesideAStepCountsItsCopy) {
@@ -123,6 +124,16 @@ TEST(MemoryPlan, ACheckpointThatIsWrittenBesideAStepCountsItsCopy) {
     if (row.name == "optimizer state") state = row.bytes;
   }
   EXPECT_NEAR(static_cast<double>(beside.live_bytes - alone.live_bytes), static_cast<double>(masters + state), 0.05 * static_cast<double>(masters + state));
+}
+
+TEST(MemoryLimit, WithoutABudgetIsWhatIsFreeHere) {
+  EXPECT_EQ(memory_limit(2, "run.toml").bytes, int64_t{2} << 30);
+  const MemoryLimit free = memory_limit(0, "run.toml");
+  EXPECT_GT(free.bytes, resident_bytes());
+  PlannedRun run = medium_run(at::kBFloat16, "adamw");
+  run.program_bytes = free.bytes;   // leaves nothing for tensors
+  MemoryPlanner planner(run);
+  EXPECT_ERROR(planner.plan_within(free), ErrorKind::kResource, "the memory that is free here is");
 }
 
 }  // namespace
