@@ -8,6 +8,14 @@ option(TEMPER_PRECOMPILE "precompile the headers of torch, fmt and JSON" ON)
 set(TEMPER_PRECOMPILED <ATen/Context.h> <ATen/DeviceGuard.h> <ATen/TensorUtils.h> <ATen/TracerMode.h> <ATen/core/Reduction.h>
   <ATen/core/Tensor.h> <fmt/format.h> <fmt/ranges.h> <nlohmann/json.hpp>)
 
+# Files of a layer are compiled six at a time: instantiating the templates of fmt and JSON once for all of them saves half of the
+# processor time of a first build.  Debug builds compile each file alone.
+option(TEMPER_UNITY "compile several files of a layer together" ON)
+set(CMAKE_UNITY_BUILD_BATCH_SIZE 6)
+function(compile_together target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${TEMPER_UNITY})
+endfunction()
+
 # precompile(TARGET OWNER HEADER...): OWNER is the target of the same flags that compiles the headers for all.
 function(precompile target owner)
   if(NOT TEMPER_PRECOMPILE)
@@ -26,6 +34,9 @@ function(temper_layer name)
     return()
   endif()
   add_library(temper_${name} OBJECT ${sources})
+  if(NOT name STREQUAL "kernels")   # whose static objects have the same names in every file, and whose time goes into optimising
+    compile_together(temper_${name})
+  endif()
   target_link_libraries(temper_${name} PUBLIC temper_libraries)
   if(NOT name IN_LIST TEMPER_TORCHLESS_LAYERS)
     target_link_libraries(temper_${name} PUBLIC temper::torch)
@@ -51,6 +62,7 @@ function(temper_program name folder)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${folder}/*.cpp)
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
   add_library(temper_app STATIC ${sources})
+  compile_together(temper_app)
   target_link_libraries(temper_app PUBLIC temper_core)
   precompile(temper_app temper_tensor)
   add_executable(${name} ${CMAKE_SOURCE_DIR}/src/${folder}/main.cpp)

@@ -12,7 +12,7 @@
 namespace temper {
 namespace {
 
-struct Options {
+struct GenerateBenchArguments {
   std::string model_config, dtype = "bf16";
   GenerationBenchmarkOptions benchmark;
   bool json = false;
@@ -31,7 +31,7 @@ Json to_json(const GenerationBenchmark& r) {
           {"decode_time_by_kind", shares.kinds}};
 }
 
-int bench(Options& options) {
+int bench_generate(GenerateBenchArguments& options) {
   options.benchmark.dtype = options.dtype == "float32" ? at::kFloat : at::kBFloat16;
   const GenerationBenchmark result = benchmark_generation(read_model_config(options.model_config), options.benchmark);
   if (options.json) {
@@ -49,7 +49,7 @@ int bench(Options& options) {
 
 void add_bench_generate(const Command& bench_command) {
   const Command command = bench_command.add_command("generate", "greedy generation for a batch of random prompts, by a random model");
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<GenerateBenchArguments>();
   GenerationBenchmarkOptions& o = options->benchmark;
   command.option("--model-config", options->model_config, "config.json of the model, or its folder").required();
   command.option("--prompt", o.prompt_length, "tokens of each prompt").between(1, 1 << 24).show_default();
@@ -59,7 +59,7 @@ void add_bench_generate(const Command& bench_command) {
   command.option("--dtype", options->dtype, "in which the model computes").one_of({"bf16", "bfloat16", "float32"}).show_default();
   command.flag("--json", options->json, "print one JSON object");
   command.footer("Example:\n  temper bench generate --model-config configs/model/v4_12m.json --batch 8 --prompt 128 --new 128 --dtype bf16 --json");
-  command.run([options] { return bench(*options); });
+  command.run([options] { return bench_generate(*options); });
 }
 
 }  // namespace temper

@@ -19,7 +19,7 @@
 namespace temper {
 namespace {
 
-struct Options {
+struct TokenizerBenchArguments {
   std::string tokenizer;
   std::vector<std::string> inputs;
   int64_t repeats = 3;
@@ -39,7 +39,7 @@ std::vector<std::string_view> parts_of(std::string_view text) {
   return parts;
 }
 
-int bench(const Options& options) {
+int bench_tokenizer(const TokenizerBenchArguments& options) {
   const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
   std::string text;
   for (const std::string& input : options.inputs) text += read_input(input);
@@ -71,14 +71,14 @@ int bench(const Options& options) {
 }  // namespace
 
 void add_bench_tokenizer(const Command& bench_command) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TokenizerBenchArguments>();
   const Command command = bench_command.add_command("tokenizer", "encode text on one thread, in parts of 4,096 characters");
   command.option("--tokenizer", options->tokenizer, "model folder or tokenizer.json").required();
   command.option("--input", options->inputs, "text files").required();
   command.option("--repeats", options->repeats, "passes; the best counts").show_default().positive();
   command.flag("--json", options->json, "print {\"bytes\", \"tokens\", \"mb_s\", \"cpu_mb_s\"}");
   command.footer("Example:\n  temper bench tokenizer --tokenizer DeepSeek-V4-Flash --input english.txt chinese.txt --json");
-  command.run([options] { return bench(*options); });
+  command.run([options] { return bench_tokenizer(*options); });
 }
 
 }  // namespace temper

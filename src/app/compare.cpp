@@ -9,13 +9,13 @@
 namespace temper {
 namespace {
 
-struct Options {
+struct CompareOptions {
   std::string before, after, out;
   GateOptions gate;
   bool require_pass = false;
 };
 
-int compare_command(const Options& options) {
+int compare_command(const CompareOptions& options) {
   std::unique_ptr<FileWriter> out;
   if (!options.out.empty()) out = std::make_unique<FileWriter>(options.out);   // before the work
   const Comparison comparison = compare_evaluations(options.before, options.after, options.gate.read());
@@ -31,7 +31,7 @@ int compare_command(const Options& options) {
 }  // namespace
 
 void add_compare_command(const Command& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompareOptions>();
   const Command command = program.add_command("compare", "Paired tests of two evaluations, and the gate's verdict (exit 1 if it says no)");
   command.option("before", options->before, "folder of the first evaluation").required();
   command.option("after", options->after, "folder of the second one").required();

@@ -17,7 +17,7 @@
 namespace temper {
 namespace {
 
-struct Options {
+struct EvalOptions {
   std::string suites, responses, model, out, prompts = "chat", dtype = "float32", data, separator;
   int64_t max_batch = 32, max_new_tokens = 0, sequence_length = 1024;
   bool overwrite = false;
@@ -31,11 +31,11 @@ void say_what_is_left_out(const SuiteResult& result) {
 }
 
 // Where answers are kept while a suite is being answered.
-fs::path journal_of(const Options& options, const Suite& suite) {
+fs::path journal_of(const EvalOptions& options, const Suite& suite) {
   return options.out.empty() ? fs::path() : fs::path(options.out) / suite.name() / "unfinished.jsonl";
 }
 
-SuiteResult ask(AnsweringModel& model, const Suite& suite, const Options& options, Json& about) {
+SuiteResult ask(AnsweringModel& model, const Suite& suite, const EvalOptions& options, Json& about) {
   const std::vector<Question> questions = suite.questions();
   const AnswerSettings settings = suite.answer_settings();
   const ModelAnswers answers = model.answer(suite.name(), questions, settings, journal_of(options, suite), options.overwrite);
@@ -51,7 +51,7 @@ SuiteResult ask(AnsweringModel& model, const Suite& suite, const Options& option
   return grade_answers(suite, questions, pointers);
 }
 
-SuiteResult measure_held_out(const AnsweringModel* model, const Options& options, Json& about) {
+SuiteResult measure_held_out(const AnsweringModel* model, const EvalOptions& options, Json& about) {
   if (!model || options.data.empty())
     throw Error({.kind = ErrorKind::kConfig, .what = "heldout needs a model and a text to predict", .where = "--suite heldout", .fix = "give --model DIR and --data FILE (text or JSONL)"});
   DataConfig config;
@@ -67,7 +67,7 @@ SuiteResult measure_held_out(const AnsweringModel* model, const Options& options
   return held_out_rows(model->weights(), model->tokenizer(), *data.train);
 }
 
-int eval_command(Options options) {
+int eval_command(EvalOptions options) {
   if (options.responses.empty() == options.model.empty())
     throw Error({.kind = ErrorKind::kConfig,
                  .what = options.model.empty() ? "there is nothing to evaluate" : "--model and --responses exclude each other",
@@ -117,7 +117,7 @@ int eval_command(Options options) {
 }  // namespace
 
 void add_eval_command(const Command& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvalOptions>();
   const Command command = program.add_command("eval", "Ask a model, or grade stored answers: rates with 95 % intervals");
   std::string names;
   for (const std::string& name : suite_names()) names += (names.empty() ? "" : ", ") + name;

@@ -17,12 +17,12 @@ namespace {
 
 constexpr double kGigabyte = 1e9;
 
-struct Options {
+struct ExportArguments {
   std::string from, to, dtype, format = "official", drafter = kKeepDrafter;
   double shard_gigabytes = 5.0;
 };
 
-void print_report(const ExportReport& report, const Options& options) {
+void print_report(const ExportReport& report, const ExportArguments& options) {
   print("{}: {} tensors in {} files, {:.3f} GB\n", options.to, report.n_tensors, report.n_files, static_cast<double>(report.data_bytes) / kGigabyte);
   if (report.n_rounded == 0) print("values: all as in {}\n", options.from);
   else print("values: {} tensors were rounded to the dtype {}\n", report.n_rounded, options.dtype);
@@ -43,24 +43,24 @@ void print_report(const ExportReport& report, const Options& options) {
   for (const std::string& obstacle : report.transformers_obstacles) print("  {}\n", obstacle);
 }
 
-int run(const Options& options) {
+int run_export(const ExportArguments& options) {
   const std::unique_ptr<WeightSource> source = open_weights(options.from);
   const ExportOptions how{.dtype = parse_export_dtype(options.dtype), .max_shard_bytes = static_cast<uint64_t>(std::min(options.shard_gigabytes * kGigabyte, 0x1p62)), .drafter = options.drafter};
   print_report(export_model(*source, options.to, how), options);
   return 0;
 }
 
-void add_common(const Command& command, const std::shared_ptr<Options>& options) {
+void add_common(const Command& command, const std::shared_ptr<ExportArguments>& options) {
   command.option("--to", options->to, "folder to write; must not exist, or be empty").required();
   command.option("--drafter", options->drafter, "keep: carry a DSpark drafter byte for byte, write MTP layers; drop: neither; or a folder whose DSpark drafter is attached").show_default();
   command.option("--shard-gb", options->shard_gigabytes, "largest size of one file, in 10^9 bytes").positive().show_default();
-  command.run([options] { return run(*options); });
+  command.run([options] { return run_export(*options); });
 }
 
 }  // namespace
 
 void add_import_command(const Command& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExportArguments>();
   const Command command = program.add_command("import", "A model folder in any spelling and storage -> released names, without FP8 and FP4");
   command.option("--from", options->from, "model folder: config.json and safetensors").required();
   command.option("--dtype", options->dtype, "exact: the smallest dtype that holds every value; bf16; float32")
@@ -75,7 +75,7 @@ void add_import_command(const Command& program) {
 }
 
 void add_export_command(const Command& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExportArguments>();
   const Command command = program.add_command("export", "A training checkpoint or model folder -> a model folder in the official layout");
   command.option("--from", options->from, "checkpoint (runs/x/checkpoints/step-100), run folder (its latest checkpoint) or model folder").required();
   command.option("--format", options->format, "layout of names and files").one_of({"official"}).show_default();

@@ -14,7 +14,7 @@
 namespace temper {
 namespace {
 
-struct Options {
+struct GenerateOptions {
   GenerationOptions generation{.temperature = 0};
   std::string prompts, out;
   bool overwrite = false;
@@ -22,13 +22,13 @@ struct Options {
 
 constexpr int64_t kMaxLineBytes = 16 << 20;
 
-struct Row {
+struct PromptRow {
   Json json;
   std::string where;
 };
 
-std::vector<Row> read_rows(const fs::path& path) {
-  std::vector<Row> rows;
+std::vector<PromptRow> read_prompts(const fs::path& path) {
+  std::vector<PromptRow> rows;
   LineReader reader(path, kMaxLineBytes);
   for (TextPiece line; reader.next_filled(line);) {
     const std::string where = fmt::format("{}:{}", path.string(), line.line);
@@ -47,9 +47,9 @@ std::vector<Row> read_rows(const fs::path& path) {
 }
 
 // Lines on stderr while a long list is worked on.
-class Progress {
+class AnswerProgress {
  public:
-  explicit Progress(size_t n_requests) : n_requests_(n_requests) {}
+  explicit AnswerProgress(size_t n_requests) : n_requests_(n_requests) {}
   void operator()(int64_t n_finished, int64_t n_new_tokens) {
     n_new_tokens_ = n_new_tokens;
     const double now = seconds();
@@ -71,7 +71,7 @@ class Progress {
 // The rows with their answers, in the order of the input.  Into a pipe each goes as soon as those before it are there.
 class RowWriter {
  public:
-  RowWriter(FileWriter& out, bool streams, const std::vector<Row>& rows, const std::vector<Request>& requests) : out_(out), streams_(streams), rows_(rows), requests_(requests), answers_(rows.size()) {}
+  RowWriter(FileWriter& out, bool streams, const std::vector<PromptRow>& rows, const std::vector<Request>& requests) : out_(out), streams_(streams), rows_(rows), requests_(requests), answers_(rows.size()) {}
 
   void take(size_t number, const FinishedAnswer& answer) {
     answers_[number] = answer;
@@ -95,15 +95,15 @@ class RowWriter {
 
   FileWriter& out_;
   bool streams_;
-  const std::vector<Row>& rows_;
+  const std::vector<PromptRow>& rows_;
   const std::vector<Request>& requests_;
   std::vector<std::optional<FinishedAnswer>> answers_;
   size_t next_ = 0;
 };
 
-std::vector<Request> requests_of(const Generator& generator, const std::vector<Row>& rows) {
+std::vector<Request> requests_of(const Generator& generator, const std::vector<PromptRow>& rows) {
   std::vector<Request> requests;
-  for (const Row& row : rows) {
+  for (const PromptRow& row : rows) {
     const WhileDoing work("reading " + row.where);
     if (row.json.contains("messages"))
       requests.push_back(generator.answer(Conversation::from_json(row.json, row.where), requests.size()));
@@ -114,10 +114,10 @@ std::vector<Request> requests_of(const Generator& generator, const std::vector<R
   return requests;
 }
 
-int generate_command(const Options& options) {
+int generate_command(const GenerateOptions& options) {
   FileWriter out(options.out);   // before the work: a place that cannot be written is known at once
   const bool streams = is_stream(options.out);
-  const std::vector<Row> rows = read_rows(options.prompts);
+  const std::vector<PromptRow> rows = read_prompts(options.prompts);
   Generator generator(options.generation);
   const std::vector<Request> requests = requests_of(generator, rows);
   std::unique_ptr<AnswerJournal> journal;
@@ -126,7 +126,7 @@ int generate_command(const Options& options) {
   const size_t n_kept = journal ? journal->answers().size() : 0;
   if (n_kept > 0) log_info("generate", "goes on behind {} of {} answers that a stopped run left in {}", n_kept, rows.size(), journal->path().string());
 
-  Progress progress(rows.size());
+  AnswerProgress progress(rows.size());
   RowWriter writer(out, streams, rows, requests);
   int64_t n_tokens = 0;
   try {
@@ -147,7 +147,7 @@ int generate_command(const Options& options) {
 }  // namespace
 
 void add_generate_command(const Command& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<GenerateOptions>();
   const Command command = program.add_command("generate", "Write answers to a file of prompts");
   add_generation_options(command, options->generation);
   command.option("--prompts", options->prompts, "JSONL: {\"prompt\": text to continue} or {\"messages\": [...]} (chat), one a line").required();
@@ -156,7 +156,7 @@ void add_generate_command(const Command& program) {
   command.flag("--allow-system-last", options->generation.chat.allow_system_last, "continue conversations that end with a system message, which nobody asks to answer, instead of refusing them");
   command.option("--batch", options->generation.max_batch, "sequences at a time").positive().show_default();
   command.footer(
-      "Row i draws with the random numbers of (seed, i): answers do not depend on the batch.\n"
+      "PromptRow i draws with the random numbers of (seed, i): answers do not depend on the batch.\n"
       "A row may set max_tokens, temperature, top_p, top_k, stop and seed for itself.\n"
       "Ctrl-C keeps finished answers in OUT.unfinished.jsonl; the same command goes on behind them.\n\n"
       "Examples:\n"

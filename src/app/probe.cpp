@@ -19,7 +19,7 @@
 namespace temper {
 namespace {
 
-struct Options {
+struct ProbeOptions {
   std::string model, tokens, out, dtype = "float32";
   bool backward = false;
 };
@@ -35,7 +35,7 @@ void add_gradients(const ModelWeights& weights, NamedTensors& results) {
   }
 }
 
-int probe_command(const Options& options) {
+int probe_command(const ProbeOptions& options) {
   auto out = std::make_unique<FileWriter>(options.out);   // before the work
   const bool to_standard_output = is_standard_output(options.out);
   LoadedModel loaded = load_model(options.model, {.compute_dtype = parse_dtype(options.dtype)});
@@ -81,7 +81,7 @@ int probe_command(const Options& options) {
 }  // namespace
 
 void add_probe_command(const Command& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ProbeOptions>();
   const Command command = program.add_command("probe", "Logits, loss, intermediate tensors and every gradient of a model, to compare with an oracle");
   command.option("--model", options->model, "model folder or training checkpoint").required();
   command.option("--tokens", options->tokens, "JSON: {\"input_ids\": [[...]], \"labels\": [[...]], \"document_lengths\": [[...]]}; the last two are optional").required();

@@ -8,12 +8,12 @@
 namespace temper {
 namespace {
 
-struct Options {
+struct ReportOptions {
   std::string run, before, after, out = "report.html", title;
   GateOptions gate;
 };
 
-int report_command(const Options& options) {
+int report_command(const ReportOptions& options) {
   ReportInput input{options.run, {}, {}, options.title, options.gate.read()};
   if (!options.before.empty()) {
     input.before = options.before;
@@ -30,7 +30,7 @@ int report_command(const Options& options) {
 }  // namespace
 
 void add_report_command(const Command& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReportOptions>();
   const Command command = program.add_command("report", "One HTML file about a run: curves, before and after, samples, settings");
   command.option("--run,run", options->run, "run folder of temper train").required();
   const Option before = command.option("--before", options->before, "evaluation folder of the model before the run");

@@ -18,21 +18,21 @@
 namespace temper {
 namespace {
 
-struct Options {
+struct ExplainOptions {
   std::string tokenizer, file;
   ChatOptions chat;
   bool keep_thinking = false, json = false;
 };
 
 /// A row of any shape, or a bare list of messages; `where` says which.
-struct Row {
+struct ExplainedToken {
   Json json;
   std::string where;
 };
 
 bool is_list_of_messages(const Json& json) { return json.is_array() && !json.empty() && json.front().is_object() && json.front().contains("role"); }
 
-void add_rows(std::vector<Row>& rows, Json json, const std::string& where) {
+void add_rows(std::vector<ExplainedToken>& rows, Json json, const std::string& where) {
   if (!json.is_array() || is_list_of_messages(json)) {
     rows.push_back({std::move(json), where});
     return;
@@ -41,8 +41,8 @@ void add_rows(std::vector<Row>& rows, Json json, const std::string& where) {
 }
 
 /// JSONL if the first line is JSON by itself, else the whole text is one JSON value.
-std::vector<Row> rows_of(const std::string& text, const std::string& file) {
-  std::vector<Row> rows;
+std::vector<ExplainedToken> rows_of(const std::string& text, const std::string& file) {
+  std::vector<ExplainedToken> rows;
   const size_t start = text.find_first_not_of(" \t\r\n");
   if (start == std::string::npos) throw Error({.kind = ErrorKind::kData, .what = "there is nothing in it", .where = file, .fix = "give messages or rows as JSON"});
   if (!try_parse_json(std::string_view(text).substr(start, text.find('\n', start) - start))) {
@@ -66,12 +66,12 @@ std::vector<Row> rows_of(const std::string& text, const std::string& file) {
 
 class Explainer {
  public:
-  explicit Explainer(const Options& options) : options_(options), tokenizer_(Tokenizer::load(options.tokenizer)) {
+  explicit Explainer(const ExplainOptions& options) : options_(options), tokenizer_(Tokenizer::load(options.tokenizer)) {
     options_.chat = with_release(options.chat, {options.tokenizer});
     options_.chat.drop_thinking = !options.keep_thinking;
   }
 
-  void row(const Row& row) {
+  void row(const ExplainedToken& row) {
     try {
       if (is_prompt(row.json) && row.json["prompt"].is_string()) {   // as temper generate continues it
         const std::vector<int64_t> ids = plain_prompt(tokenizer_, row.json["prompt"].get_ref<const std::string&>());
@@ -138,20 +138,20 @@ class Explainer {
     print_text(lines);
   }
 
-  Options options_;
+  ExplainOptions options_;
   Tokenizer tokenizer_;
 };
 
-int explain(const Options& options) {
+int explain(const ExplainOptions& options) {
   Explainer explainer(options);
-  for (const Row& row : rows_of(read_input(options.file), options.file == "-" ? "standard input" : options.file)) explainer.row(row);
+  for (const ExplainedToken& row : rows_of(read_input(options.file), options.file == "-" ? "standard input" : options.file)) explainer.row(row);
   return 0;
 }
 
 }  // namespace
 
 void add_explain_command(const Command& tokenizer) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExplainOptions>();
   const Command command = tokenizer.add_command("explain", "conversations -> their tokens as they are trained, and as they are sent to get an answer");
   command.option("--tokenizer", options->tokenizer, "model folder or tokenizer.json").required();
   add_chat_options(command, options->chat);

@@ -13,7 +13,6 @@
 namespace temper {
 namespace {
 
-constexpr uint64_t kPartBytes = uint64_t{16} << 20;
 constexpr const char* kOtherDrafter = "use --drafter drop to export without it, or --drafter FOLDER with a folder that holds a drafter for this model ([model] drafter in a recipe)";
 
 // The numbers that a drafter shares with its model, as config keys.
@@ -35,7 +34,7 @@ void check_same_model(const ModelConfig& of_drafter, const ModelConfig& main, co
   }
 }
 
-std::string text_of(const StoredTensor& stored) { return fmt::format("{} [{}]", stored_dtype_name(stored.dtype), fmt::join(stored.shape, ",")); }
+std::string dtype_and_shape(const StoredTensor& stored) { return fmt::format("{} [{}]", stored_dtype_name(stored.dtype), fmt::join(stored.shape, ",")); }
 
 }  // namespace
 
@@ -96,14 +95,14 @@ uint64_t Drafter::n_bytes() const {
 void Drafter::for_each_part(const CarriedTensor& tensor, const std::function<void(const Tensor& rows)>& body) const {
   const StoredTensor& stored = *tensor.entry.stored;
   const int64_t n_rows = stored.shape.at(0);
-  const uint64_t row_bytes = n_rows > 0 ? stored.bytes / static_cast<uint64_t>(n_rows) : 0;
-  const int64_t step = std::max<int64_t>(1, static_cast<int64_t>(kPartBytes / std::max<uint64_t>(1, row_bytes)));
+  const int64_t row_bytes = n_rows > 0 ? static_cast<int64_t>(stored.bytes) / n_rows : 0;
+  const int64_t step = std::max<int64_t>(1, kPartBytes / std::max<int64_t>(1, row_bytes));
   const at::IntArrayRef row_shape = at::IntArrayRef(stored.shape).slice(1);
   for (int64_t begin = 0; begin < n_rows; begin += step) {
     check_interrupt();
     const int64_t n = std::min(step, n_rows - begin);
     body(tensor.entry.file->rows(stored, begin, n, row_shape));
-    tensor.entry.file->release(stored.offset + static_cast<uint64_t>(begin) * row_bytes, static_cast<uint64_t>(n) * row_bytes);
+    tensor.entry.file->release(stored.offset + static_cast<uint64_t>(begin * row_bytes), static_cast<uint64_t>(n * row_bytes));
   }
 }
 
@@ -112,7 +111,7 @@ uint64_t Drafter::digest() const {
   for (const CarriedTensor& tensor : tensors_) {
     Xxh3 bytes;
     for_each_part(tensor, [&](const Tensor& rows) { bytes.add({static_cast<const std::byte*>(rows.const_data_ptr()), rows.nbytes()}); });
-    list += fmt::format("{} {} {}\n", tensor.name, text_of(*tensor.entry.stored), digest_text(bytes.value()));
+    list += fmt::format("{} {} {}\n", tensor.name, dtype_and_shape(*tensor.entry.stored), digest_text(bytes.value()));
   }
   return xxh3_of(std::as_bytes(std::span(list)));
 }

@@ -157,9 +157,9 @@ class Exporter {
 };
 
 // A log line every few seconds of long exports.
-class Progress {
+class ExportProgress {
  public:
-  explicit Progress(int64_t total) : total_(total), last_(Clock::now()) {}
+  explicit ExportProgress(int64_t total) : total_(total), last_(Clock::now()) {}
   void advance() {
     ++done_;
     const auto now = Clock::now();
@@ -275,7 +275,7 @@ ExportReport export_model(const WeightSource& source, const fs::path& to, const 
   Exporter exporter(source, writer, report);
   std::unordered_map<std::string, const TensorRow*> rows;
   for (const TensorRow& row : plan) rows[row.name] = &row;
-  Progress progress(report.n_tensors);
+  ExportProgress progress(report.n_tensors);
   for (const std::string& name : writer.order()) {
     check_interrupt();
     if (const auto tensor = carried_tensors.find(name); tensor != carried_tensors.end())

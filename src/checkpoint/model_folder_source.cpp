@@ -18,12 +18,6 @@ namespace {
 
 constexpr size_t kNamesShown = 20;
 constexpr int64_t kRowsAtOnce = 4096;
-constexpr const char* kOtherConfig = "the config.json of this folder must be the one of these weights";
-
-[[noreturn]] void broken(std::string what, const std::string& where, std::string fix) {
-  throw Error({.kind = ErrorKind::kCheckpoint, .what = std::move(what), .where = where, .fix = std::move(fix)});
-}
-
 std::string some_of(const std::vector<std::string>& names, size_t n_shown = kNamesShown) {
   std::string text;
   for (size_t i = 0; i < std::min(names.size(), n_shown); ++i) text += (i ? ", " : "") + names[i];
@@ -90,7 +84,7 @@ void ModelFolderSource::collect() {
     else if (meaning->kind == ReleasedName::Kind::kWhole) add_whole(stored, meaning->name);
     else add_fused(stored, meaning->name, meaning->kind == ReleasedName::Kind::kGateUp);
   }
-  if (!unknown.empty()) broken(fmt::format("tensors with unknown names: {}", some_of(unknown)), path_.string(), "only DeepSeek-V4 models can be read; remove files that are no part of one");
+  if (!unknown.empty()) refuse_files(fmt::format("tensors with unknown names: {}", some_of(unknown)), path_.string(), "only DeepSeek-V4 models can be read; remove files that are no part of one");
   if (!unused.empty()) note(fmt::format("{} tensors are no weights and are not read: {}", unused.size(), some_of(unused, 3)), /*warn=*/false);
 }
 
@@ -100,7 +94,7 @@ void ModelFolderSource::add_whole(const std::string& stored, const std::string& 
   const bool fresh = name.ends_with(".scale")     ? scales_.emplace(weight_of(name, ".scale"), entry).second
                      : name.ends_with(".scale_2") ? factors_.emplace(weight_of(name, ".scale_2"), entry).second
                                                   : places_.emplace(name, StoredWeight{.weight = entry, .scale = {}, .factor = {}}).second;
-  if (!fresh) broken(fmt::format("{} is there twice, once as {}", name, stored), entry.where(), "remove one of the two spellings");
+  if (!fresh) refuse_files(fmt::format("{} is there twice, once as {}", name, stored), entry.where(), "remove one of the two spellings");
 }
 
 void ModelFolderSource::add_fused(const std::string& stored, const std::string& prefix, bool gate_up) {
@@ -109,12 +103,12 @@ void ModelFolderSource::add_fused(const std::string& stored, const std::string& 
   const int64_t E = config_.n_routed_experts, D = config_.hidden_size, F = config_.moe_intermediate_size;
   const std::vector<int64_t> needed = gate_up ? std::vector<int64_t>{E, 2 * F, D} : std::vector<int64_t>{E, D, F};
   if (shape != needed || !is_float(entry.stored->dtype))
-    broken(fmt::format("{} is {}, the model needs a float type and [{}]", stored, text_of(*entry.stored), fmt::join(needed, ", ")), entry.where(), kOtherConfig);
+    refuse_files(fmt::format("{} is {}, the model needs a float type and [{}]", stored, text_of(*entry.stored), fmt::join(needed, ", ")), entry.where(), kOtherConfig);
   for (int64_t e = 0; e < E; ++e) {
     const auto add = [&](const char* which, int64_t first_row) {
       const std::string name = fmt::format("{}.{}.{}.weight", prefix, e, which);
       if (!places_.emplace(name, StoredWeight{.weight = entry, .scale = {}, .factor = {}, .expert = e, .first_row = first_row}).second)
-        broken(fmt::format("{} is there twice, once inside {}", name, stored), entry.where(), "remove one of the two spellings");
+        refuse_files(fmt::format("{} is there twice, once inside {}", name, stored), entry.where(), "remove one of the two spellings");
     };
     if (gate_up) add("w1", 0), add("w3", F);
     else add("w2", 0);
@@ -142,7 +136,7 @@ void ModelFolderSource::check_width() const {
   const StoredTensor& stored = *embed->second.weight.stored;
   if (stored.shape.size() != 2 || stored.shape[1] == config_.hidden_size) return;
   const int64_t width = stored.shape[1];
-  broken(fmt::format("{} is {}, the model needs [{}, {}]", stored.name, text_of(stored), config_.vocab_size, config_.hidden_size), embed->second.weight.where(),
+  refuse_files(fmt::format("{} is {}, the model needs [{}, {}]", stored.name, text_of(stored), config_.vocab_size, config_.hidden_size), embed->second.weight.where(),
          fmt::format("these weights are of a model with hidden_size {}{}, the config.json says {}: use the config.json that belongs to them", width,
                      width == 4096 ? " (Flash)" : width == 7168 ? " (Pro)" : "", config_.hidden_size));
 }
@@ -154,7 +148,7 @@ void ModelFolderSource::drop_vocabulary_copies() {
     const auto found = places_.find(copy), kept = places_.find(original);
     if (found == places_.end() || kept == places_.end()) continue;
     if (files_.n_header_only() == 0 && !same_values(found->second.weight, kept->second.weight))
-      broken(fmt::format("{} differs from {}: this MTP layer has a vocabulary of its own", copy, original), found->second.weight.where(),
+      refuse_files(fmt::format("{} differs from {}: this MTP layer has a vocabulary of its own", copy, original), found->second.weight.where(),
              fmt::format("remove the tensors mtp.* to read the model without MTP, or use a release whose {} is a copy", copy));
     places_.erase(found);
     dropped.push_back(copy);
@@ -182,12 +176,12 @@ void ModelFolderSource::recognise_all(std::vector<std::string> unknown) {
   std::sort(unknown.begin(), unknown.end());
   if (!unknown.empty()) {
     const bool drafts = std::any_of(unknown.begin(), unknown.end(), [](const std::string& name) { return name.starts_with("mtp."); });
-    broken(fmt::format("tensors that this model does not have: {}", some_of(unknown)), path_.string(),
+    refuse_files(fmt::format("tensors that this model does not have: {}", some_of(unknown)), path_.string(),
            drafts ? "this layout of MTP layers is unknown (draft layers of other releases differ): use the release whose config.json this is"
                   : "the config.json of this folder must be the one of these weights; remove files that are no part of the model");
   }
   if (any_mtp) missing.insert(missing.end(), missing_mtp.begin(), missing_mtp.end());
-  if (!missing.empty()) broken(fmt::format("tensors are missing: {}", some_of(missing)), path_.string(), "fetch the folder again, with all its shards");
+  if (!missing.empty()) refuse_files(fmt::format("tensors are missing: {}", some_of(missing)), path_.string(), "fetch the folder again, with all its shards");
   mtp_missing_ = !missing_mtp.empty();
 }
 

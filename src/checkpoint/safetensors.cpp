@@ -29,15 +29,9 @@ constexpr std::pair<StoredDtype, at::ScalarType> kScalarTypes[] = {
     {StoredDtype::kU16, at::kUInt16},   {StoredDtype::kU8, at::kByte},    {StoredDtype::kBool, at::kBool},
 };
 
-[[noreturn]] void broken(std::string what, const std::string& where, std::string fix) {
-  throw Error({.kind = ErrorKind::kCheckpoint, .what = std::move(what), .where = where, .fix = std::move(fix)});
-}
-
-constexpr const char* kFetchAgain = "fetch the folder again, with all its files";
-
 std::shared_ptr<const MappedFile> map_file(const fs::path& path) {
   std::error_code error;
-  if (!fs::is_regular_file(path, error)) broken("there is no such file", path.string(), kFetchAgain);
+  if (!fs::is_regular_file(path, error)) refuse_files("there is no such file", path.string(), kFetchAgain);
   return std::make_shared<const MappedFile>(path);
 }
 
@@ -64,13 +58,13 @@ std::vector<fs::path> files_of_index(const fs::path& folder, const std::map<std:
   if (missing.empty()) return files;
   const bool one_file = files.empty() && fs::exists(folder / "model.safetensors");
   if (one_file)
-    broken(fmt::format("none of the {} shards of the index is here, but model.safetensors is: the index was left by an earlier save", shards.size()), (folder / kIndexName).string(),
+    refuse_files(fmt::format("none of the {} shards of the index is here, but model.safetensors is: the index was left by an earlier save", shards.size()), (folder / kIndexName).string(),
            fmt::format("if model.safetensors is the model, remove {}", kIndexName));
   const size_t n_shown = std::min<size_t>(missing.size(), 5);
   const std::string what = missing.size() == 1 ? fmt::format("the shard {} is missing (1 of {})", missing[0], shards.size())
                                                : fmt::format("{} of {} shards are missing: {}{}", missing.size(), shards.size(),
                                                              fmt::join(missing.begin(), missing.begin() + static_cast<long>(n_shown), ", "), missing.size() > n_shown ? ", ..." : "");
-  broken(what, (folder / kIndexName).string(), "fetch the missing files into this folder");
+  refuse_files(what, (folder / kIndexName).string(), "fetch the missing files into this folder");
 }
 
 // Without an index, names like model-00001-of-00003.safetensors say how many there must be.
@@ -86,7 +80,7 @@ void check_shards_are_complete(const fs::path& folder, const std::vector<fs::pat
   }
   for (const auto& [total, found] : numbers)
     if (found.size() < std::stoul(total))
-      broken(fmt::format("{} of {} shards are here, and no index", found.size(), std::stoul(total)), folder.string(), "fetch the missing files into this folder, with model.safetensors.index.json");
+      refuse_files(fmt::format("{} of {} shards are here, and no index", found.size(), std::stoul(total)), folder.string(), "fetch the missing files into this folder, with model.safetensors.index.json");
 }
 
 [[noreturn]] void refuse_folder_without_weights(const fs::path& folder) {
@@ -94,10 +88,10 @@ void check_shards_are_complete(const fs::path& folder, const std::vector<fs::pat
   for (const auto& item : fs::directory_iterator(folder, error)) {
     const std::string ending = item.path().extension().string();
     if (is_other_weights_file(item.path().filename().string()))
-      broken(fmt::format("the weights are in {}: only safetensors can be read", item.path().filename().string()), folder.string(),
+      refuse_files(fmt::format("the weights are in {}: only safetensors can be read", item.path().filename().string()), folder.string(),
              ending == ".gguf" ? "use the safetensors release that the GGUF file was made from" : "save them as safetensors: from_pretrained and save_pretrained(folder) of transformers do it");
   }
-  broken("there is no .safetensors file in this folder", folder.string(), "give the folder that holds config.json and the weights");
+  refuse_files("there is no .safetensors file in this folder", folder.string(), "give the folder that holds config.json and the weights");
 }
 
 void sort_by_element_size(std::vector<StoredTensor>& tensors) {
@@ -105,6 +99,10 @@ void sort_by_element_size(std::vector<StoredTensor>& tensors) {
 }
 
 }  // namespace
+
+void refuse_files(std::string what, const std::string& where, std::string fix) {
+  throw Error({.kind = ErrorKind::kCheckpoint, .what = std::move(what), .where = where, .fix = std::move(fix)});
+}
 
 bool is_other_weights_file(std::string_view name) {
   return (name.ends_with(".bin") && (name.starts_with("pytorch_model") || name.starts_with("adapter_model") || name.starts_with("consolidated"))) || name.ends_with(".pt") || name.ends_with(".pth") ||
@@ -114,34 +112,34 @@ bool is_other_weights_file(std::string_view name) {
 at::ScalarType scalar_type_of(StoredDtype dtype) {
   for (const auto& [stored, scalar] : kScalarTypes)
     if (stored == dtype) return scalar;
-  broken(fmt::format("{} has no tensor type", stored_dtype_name(dtype)), "", "convert the tensor to another dtype");
+  refuse_files(fmt::format("{} has no tensor type", stored_dtype_name(dtype)), "", "convert the tensor to another dtype");
 }
 
 StoredDtype stored_dtype_of(at::ScalarType dtype) {
   for (const auto& [stored, scalar] : kScalarTypes)
     if (scalar == dtype) return stored;
-  broken(fmt::format("{} cannot be stored in safetensors", dtype_name(dtype)), "", "convert the tensor to another dtype");
+  refuse_files(fmt::format("{} cannot be stored in safetensors", dtype_name(dtype)), "", "convert the tensor to another dtype");
 }
 
 SafetensorsIndex read_index(const fs::path& path) {
   // Not base/json's ordered objects: they search their keys one by one, and an index has up to 145,000.
   const std::string text = read_small_file(path, ErrorKind::kCheckpoint);
-  if (json_depth(text) > kMaxJsonDepth) broken(fmt::format("the index nests JSON more than {} deep", kMaxJsonDepth), path.string(), kFetchAgain);
+  if (json_depth(text) > kMaxJsonDepth) refuse_files(fmt::format("the index nests JSON more than {} deep", kMaxJsonDepth), path.string(), kFetchAgain);
   refuse_placeholder(text, path.string(), ErrorKind::kCheckpoint);
   const nlohmann::json index = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (index.is_discarded()) broken("the index is not valid JSON", path.string(), kFetchAgain);
+  if (index.is_discarded()) refuse_files("the index is not valid JSON", path.string(), kFetchAgain);
   if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object())
-    broken("the index has no object \"weight_map\"", path.string(), kFetchAgain);
+    refuse_files("the index has no object \"weight_map\"", path.string(), kFetchAgain);
   const nlohmann::json& weight_map = index["weight_map"];
   SafetensorsIndex result;
   for (const auto& [name, shard] : weight_map.items()) {
-    if (!shard.is_string()) broken(fmt::format("the shard of {} is not a file name", name), path.string(), kFetchAgain);
+    if (!shard.is_string()) refuse_files(fmt::format("the shard of {} is not a file name", name), path.string(), kFetchAgain);
     const std::string file = fs::path(shard.get<std::string>()).lexically_normal().string();   // "./x" is x
     if (fs::path(file).filename() != file || !file.ends_with(".safetensors"))
-      broken(fmt::format("the shard of {} is \"{}\", needed is a .safetensors file of the same folder", name, file), path.string(), kFetchAgain);
+      refuse_files(fmt::format("the shard of {} is \"{}\", needed is a .safetensors file of the same folder", name, file), path.string(), kFetchAgain);
     result.shard_of[name] = file;
   }
-  if (result.shard_of.empty()) broken("the index names no tensor", path.string(), kFetchAgain);
+  if (result.shard_of.empty()) refuse_files("the index names no tensor", path.string(), kFetchAgain);
   if (const auto metadata = index.find("metadata"); metadata != index.end() && metadata->is_object())
     if (const auto total = metadata->find("total_size"); total != metadata->end() && total->is_number_unsigned()) result.total_bytes = total->get<uint64_t>();
   return result;
@@ -154,7 +152,7 @@ SafetensorsFile::SafetensorsFile(const fs::path& path, Contents contents) : map_
   else header_ = parse_safetensors_header(bytes, bytes.size(), path.string());
   header_only_ = no_data && std::ranges::any_of(header_.tensors, [](const StoredTensor& tensor) { return tensor.bytes > 0; });
   if (header_only_ && contents == Contents::kWhole)
-    broken("the file ends with its header: there are no values in it", path.string(), "fetch the whole file; temper inspect reads headers alone");
+    refuse_files("the file ends with its header: there are no values in it", path.string(), "fetch the whole file; temper inspect reads headers alone");
 }
 
 Tensor SafetensorsFile::tensor(const StoredTensor& tensor) const { return view(bytes(tensor), tensor.dtype, tensor.shape); }
@@ -185,7 +183,7 @@ SafetensorsFolder::SafetensorsFolder(const fs::path& path, Contents contents) : 
   if (fs::is_regular_file(path, error)) {
     files.push_back(path);
   } else if (!fs::is_directory(path, error)) {
-    broken("there is no such file or folder", path.string(), "give a model folder or a .safetensors file");
+    refuse_files("there is no such file or folder", path.string(), "give a model folder or a .safetensors file");
   } else if (fs::exists(index)) {
     shard_of = read_index(index).shard_of;
     files = files_of_index(path, shard_of);
@@ -200,17 +198,17 @@ SafetensorsFolder::SafetensorsFolder(const fs::path& path, Contents contents) : 
     for (const StoredTensor& tensor : opened->tensors()) {
       const auto [at, fresh] = entries_.emplace(tensor.name, Entry{opened.get(), &tensor});
       if (!fresh)
-        broken(fmt::format("{} is in two files, {} and {}", tensor.name, at->second.file->path().filename().string(), file.filename().string()),
+        refuse_files(fmt::format("{} is in two files, {} and {}", tensor.name, at->second.file->path().filename().string(), file.filename().string()),
                path.string(), "remove the files that do not belong to this model");
       names_.push_back(tensor.name);
       if (shard_of.empty()) continue;
       const auto listed = shard_of.find(tensor.name);
-      if (listed == shard_of.end()) broken(fmt::format("{} is not in the index", tensor.name), file.string(), kFetchAgain);
-      if (listed->second != file.filename()) broken(fmt::format("the index puts {} into {}", tensor.name, listed->second), file.string(), kFetchAgain);
+      if (listed == shard_of.end()) refuse_files(fmt::format("{} is not in the index", tensor.name), file.string(), kFetchAgain);
+      if (listed->second != file.filename()) refuse_files(fmt::format("the index puts {} into {}", tensor.name, listed->second), file.string(), kFetchAgain);
     }
   }
   for (const auto& [name, shard] : shard_of)
-    if (!entries_.contains(name)) broken(fmt::format("{} is in the index, but not in {}", name, shard), index.string(), kFetchAgain);
+    if (!entries_.contains(name)) refuse_files(fmt::format("{} is in the index, but not in {}", name, shard), index.string(), kFetchAgain);
 }
 
 std::optional<SafetensorsFolder::Entry> SafetensorsFolder::find(const std::string& name) const {
@@ -221,7 +219,7 @@ std::optional<SafetensorsFolder::Entry> SafetensorsFolder::find(const std::strin
 
 SafetensorsFolder::Entry SafetensorsFolder::entry(const std::string& name) const {
   if (const auto found = find(name)) return *found;
-  broken(fmt::format("the tensor {} is missing", name), path_.string(), kFetchAgain);
+  refuse_files(fmt::format("the tensor {} is missing", name), path_.string(), kFetchAgain);
 }
 
 Tensor SafetensorsFolder::tensor(const std::string& name) const {

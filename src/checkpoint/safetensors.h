@@ -23,6 +23,14 @@ namespace temper {
 at::ScalarType scalar_type_of(StoredDtype dtype);
 StoredDtype stored_dtype_of(at::ScalarType dtype);
 
+/// Throws Error{kCheckpoint}, and its usual fixes.
+[[noreturn]] void refuse_files(std::string what, const std::string& where, std::string fix);
+inline constexpr const char* kFetchAgain = "fetch the folder again, with all its files";
+inline constexpr const char* kOtherConfig = "the config.json of this folder must be the one of these weights";
+
+/// Size of the parts in which long tensors are read and copied.
+inline constexpr int64_t kPartBytes = int64_t{16} << 20;
+
 /// Weights in a format that is not safetensors: pytorch_model.bin, *.pth, *.gguf.
 bool is_other_weights_file(std::string_view name);
 

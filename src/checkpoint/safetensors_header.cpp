@@ -15,7 +15,7 @@
 namespace temper {
 namespace {
 
-[[noreturn]] void broken(std::string what, const std::string& where) {
+[[noreturn]] void damaged_file(std::string what, const std::string& where) {
   throw Error({.kind = ErrorKind::kCheckpoint,
                .what = std::move(what),
                .where = where,
@@ -47,12 +47,12 @@ class HeaderBuilder : public nlohmann::json_sax<nlohmann::json> {
   }
   bool key(string_t& name) override {
     if (depth_ == 1) {
-      if (!names_.insert(name).second) broken(fmt::format("two tensors are named \"{}\"", name), where_);
+      if (!names_.insert(name).second) damaged_file(fmt::format("two tensors are named \"{}\"", name), where_);
       has_key_ = true;
       key_ = name;
     } else {
       if (!in_metadata_ && name != "dtype" && name != "shape" && name != "data_offsets")
-        broken(fmt::format("{} has an unknown entry \"{}\"", key_, name), where_);
+        damaged_file(fmt::format("{} has an unknown entry \"{}\"", key_, name), where_);
       field_ = name;
     }
     return true;
@@ -62,8 +62,8 @@ class HeaderBuilder : public nlohmann::json_sax<nlohmann::json> {
       header_.metadata[field_] = text;
     } else if (depth_ == 2 && field_ == "dtype" && !in_array_) {
       const auto dtype = parse_stored_dtype(text);
-      if (!dtype) broken(fmt::format("{} has the unknown dtype \"{}\"", key_, text), where_);
-      if (have_dtype_) broken(fmt::format("{} has two dtypes", key_), where_);
+      if (!dtype) damaged_file(fmt::format("{} has the unknown dtype \"{}\"", key_, text), where_);
+      if (have_dtype_) damaged_file(fmt::format("{} has two dtypes", key_), where_);
       current_.dtype = *dtype;
       have_dtype_ = true;
     } else {
@@ -74,7 +74,7 @@ class HeaderBuilder : public nlohmann::json_sax<nlohmann::json> {
   bool start_array(size_t) override {
     if (depth_ != 2 || in_metadata_ || in_array_ || (field_ != "shape" && field_ != "data_offsets")) unexpected("a list");
     bool& have = field_ == "shape" ? have_shape_ : have_offsets_;
-    if (have) broken(fmt::format("{} has two entries \"{}\"", key_, field_), where_);
+    if (have) damaged_file(fmt::format("{} has two entries \"{}\"", key_, field_), where_);
     have = in_array_ = true;
     numbers_.clear();
     return true;
@@ -83,12 +83,12 @@ class HeaderBuilder : public nlohmann::json_sax<nlohmann::json> {
     in_array_ = false;
     if (field_ == "shape") {
       for (const uint64_t size : numbers_) {
-        if (size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) broken(fmt::format("{} has a size of {}", key_, size), where_);
+        if (size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) damaged_file(fmt::format("{} has a size of {}", key_, size), where_);
         current_.shape.push_back(static_cast<int64_t>(size));
       }
     } else {
       if (numbers_.size() != 2 || numbers_[0] > numbers_[1])
-        broken(fmt::format("{} has data_offsets [{}], needed is [begin, end]", key_, fmt::join(numbers_, ", ")), where_);
+        damaged_file(fmt::format("{} has data_offsets [{}], needed is [begin, end]", key_, fmt::join(numbers_, ", ")), where_);
       current_.offset = numbers_[0];
       current_.bytes = numbers_[1] - numbers_[0];
     }
@@ -96,16 +96,16 @@ class HeaderBuilder : public nlohmann::json_sax<nlohmann::json> {
   }
   bool number_unsigned(number_unsigned_t value) override {
     if (!in_array_) unexpected("a number");
-    if (numbers_.size() >= 64) broken(fmt::format("{} has more than 64 numbers in \"{}\"", key_, field_), where_);
+    if (numbers_.size() >= 64) damaged_file(fmt::format("{} has more than 64 numbers in \"{}\"", key_, field_), where_);
     numbers_.push_back(value);
     return true;
   }
   bool number_integer(number_integer_t value) override {
-    if (value < 0) broken(fmt::format("{} has the negative number {} in \"{}\"", key_, value, field_), where_);
+    if (value < 0) damaged_file(fmt::format("{} has the negative number {} in \"{}\"", key_, value, field_), where_);
     return number_unsigned(static_cast<uint64_t>(value));
   }
   bool number_float(number_float_t, const string_t& text) override {
-    broken(fmt::format("{} has {} in \"{}\", needed is a whole number", key_, text, field_), where_);
+    damaged_file(fmt::format("{} has {} in \"{}\", needed is a whole number", key_, text, field_), where_);
   }
   bool null() override {
     if (depth_ == 1 && key_ == "__metadata__" && !in_array_) return true;   // no metadata
@@ -116,7 +116,7 @@ class HeaderBuilder : public nlohmann::json_sax<nlohmann::json> {
   bool parse_error(size_t position, const std::string&, const nlohmann::json::exception& e) override {
     std::string reason = e.what();
     if (const size_t end = reason.find("] "); end != std::string::npos) reason = reason.substr(end + 2);
-    broken(fmt::format("the safetensors header is not valid JSON at its byte {}: {}", position, printable(reason)), where_);
+    damaged_file(fmt::format("the safetensors header is not valid JSON at its byte {}: {}", position, printable(reason)), where_);
   }
 
  private:
@@ -127,11 +127,11 @@ class HeaderBuilder : public nlohmann::json_sax<nlohmann::json> {
     return text;
   }
   [[noreturn]] void unexpected(std::string_view thing) const {
-    broken(fmt::format("the safetensors header has {} at an unexpected place (near \"{}\")", thing, key_), where_);
+    damaged_file(fmt::format("the safetensors header has {} at an unexpected place (near \"{}\")", thing, key_), where_);
   }
   void finish_tensor() {
     if (!have_dtype_ || !have_shape_ || !have_offsets_)
-      broken(fmt::format("{} lacks {}", key_, !have_dtype_ ? "dtype" : !have_shape_ ? "shape" : "data_offsets"), where_);
+      damaged_file(fmt::format("{} lacks {}", key_, !have_dtype_ ? "dtype" : !have_shape_ ? "shape" : "data_offsets"), where_);
     header_.tensors.push_back(std::move(current_));
   }
 
@@ -150,9 +150,9 @@ void check_sizes_and_offsets(std::vector<StoredTensor>& tensors, uint64_t data_b
     const auto elements = element_count(tensor.shape);
     const uint64_t item = stored_dtype_bytes(tensor.dtype);
     if (!elements || *elements > std::numeric_limits<uint64_t>::max() / item)
-      broken(fmt::format("{} has the shape [{}], which overflows", tensor.name, fmt::join(tensor.shape, ", ")), where);
+      damaged_file(fmt::format("{} has the shape [{}], which overflows", tensor.name, fmt::join(tensor.shape, ", ")), where);
     if (*elements * item != tensor.bytes)
-      broken(fmt::format("{} is {} [{}] = {} bytes, but its data_offsets span {} bytes", tensor.name, stored_dtype_name(tensor.dtype),
+      damaged_file(fmt::format("{} is {} [{}] = {} bytes, but its data_offsets span {} bytes", tensor.name, stored_dtype_name(tensor.dtype),
                          fmt::join(tensor.shape, ", "), *elements * item, tensor.bytes),
              where);
   }
@@ -162,12 +162,12 @@ void check_sizes_and_offsets(std::vector<StoredTensor>& tensors, uint64_t data_b
   uint64_t end = 0;
   for (const StoredTensor& tensor : tensors) {
     if (tensor.offset > data_bytes || tensor.bytes > data_bytes - tensor.offset)
-      broken(fmt::format("{} ends at data byte {}, but the file has {} data bytes", tensor.name, tensor.offset + tensor.bytes, data_bytes), where);
-    if (tensor.offset < end) broken(fmt::format("{} overlaps the tensor before it (begins at data byte {}, {} is taken)", tensor.name, tensor.offset, end), where);
-    if (tensor.offset > end) broken(fmt::format("{} data bytes before {} belong to no tensor", tensor.offset - end, tensor.name), where);
+      damaged_file(fmt::format("{} ends at data byte {}, but the file has {} data bytes", tensor.name, tensor.offset + tensor.bytes, data_bytes), where);
+    if (tensor.offset < end) damaged_file(fmt::format("{} overlaps the tensor before it (begins at data byte {}, {} is taken)", tensor.name, tensor.offset, end), where);
+    if (tensor.offset > end) damaged_file(fmt::format("{} data bytes before {} belong to no tensor", tensor.offset - end, tensor.name), where);
     end = tensor.offset + tensor.bytes;
   }
-  if (end != data_bytes) broken(fmt::format("the tensors end at data byte {}, but the file has {} data bytes", end, data_bytes), where);
+  if (end != data_bytes) damaged_file(fmt::format("the tensors end at data byte {}, but the file has {} data bytes", end, data_bytes), where);
 }
 
 }  // namespace
@@ -176,16 +176,16 @@ namespace {
 
 // `header_alone`: the data are not there, and are as many bytes as the header says.
 SafetensorsHeader parse(std::span<const std::byte> head, uint64_t file_bytes, bool header_alone, const std::string& where) {
-  if (file_bytes < 8 || head.size() < 8) broken(fmt::format("{} bytes are too few for a safetensors file", file_bytes), where);
+  if (file_bytes < 8 || head.size() < 8) damaged_file(fmt::format("{} bytes are too few for a safetensors file", file_bytes), where);
   refuse_placeholder(std::string_view(reinterpret_cast<const char*>(head.data()), std::min<size_t>(head.size(), 512)), where, ErrorKind::kCheckpoint);
   uint64_t length = 0;
   std::memcpy(&length, head.data(), 8);   // little-endian, as every machine we build for
   if (length > kMaxSafetensorsHeaderBytes)
-    broken(fmt::format("the header claims {} bytes, the limit is {}: not a safetensors file", length, kMaxSafetensorsHeaderBytes), where);
+    damaged_file(fmt::format("the header claims {} bytes, the limit is {}: not a safetensors file", length, kMaxSafetensorsHeaderBytes), where);
   if (length > file_bytes - 8 || length > head.size() - 8)
-    broken(fmt::format("the header claims {} bytes, but the file has {} bytes", length, file_bytes), where);
+    damaged_file(fmt::format("the header claims {} bytes, but the file has {} bytes", length, file_bytes), where);
   const char* text = reinterpret_cast<const char*>(head.data()) + 8;
-  if (length < 2 || text[0] != '{') broken("the header is not a JSON object: not a safetensors file", where);
+  if (length < 2 || text[0] != '{') damaged_file("the header is not a JSON object: not a safetensors file", where);
 
   SafetensorsHeader header;
   HeaderBuilder builder(header, where);

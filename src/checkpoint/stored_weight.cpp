@@ -14,18 +14,16 @@
 namespace temper {
 namespace {
 
-constexpr const char* kOtherConfig = "the config.json of this folder must be the one of these weights";
-constexpr const char* kFetchAgain = "fetch the folder again, with all its shards";
-constexpr const char* kOtherCopy = "only blocks of 128x128 (FP8), 1x32 (FP4) and 1x16 with a factor (NVFP4) can be read: use the original release, or a bf16 copy";
+constexpr const char* kReadableCopy = "only blocks of 128x128 (FP8), 1x32 (FP4) and 1x16 with a factor (NVFP4) can be read: use the original release, or a bf16 copy";
 constexpr int64_t kNvfp4Columns = 16;
 
 using Shape = std::vector<int64_t>;
 
-[[noreturn]] void broken(std::string what, const SafetensorsFolder::Entry& entry, const char* fix) {
-  throw Error({.kind = ErrorKind::kCheckpoint, .what = std::move(what), .where = entry.where(), .fix = fix});
+[[noreturn]] void refuse_file_of(std::string what, const SafetensorsFolder::Entry& entry, const char* fix) {
+  refuse_files(std::move(what), entry.where(), fix);
 }
 
-std::string text_of(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+std::string shape_text(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 Shape blocks(const Shape& shape, int64_t height, int64_t width) { return {(shape[0] + height - 1) / height, (shape[1] + width - 1) / width}; }
 
@@ -41,12 +39,12 @@ std::string other_scale(const StoredTensor& scale, const Shape& matrix) {
 
 [[noreturn]] void wrong_scale(const StoredWeight& s, const TensorRow& row, const std::string& types, const Shape& needed) {
   const StoredTensor& scale = *s.scale->stored;
-  broken(fmt::format("{} is {}, needed is {} {}{}", scale.name, temper::text_of(scale), types, text_of(needed), other_scale(scale, row.shape)), *s.scale, kOtherCopy);
+  refuse_file_of(fmt::format("{} is {}, needed is {} {}{}", scale.name, text_of(scale), types, shape_text(needed), other_scale(scale, row.shape)), *s.scale, kReadableCopy);
 }
 
 void need_scale(const StoredWeight& s) {
   const StoredTensor& stored = *s.weight.stored;
-  if (!s.scale) broken(fmt::format("{} is {} but has no scale", stored.name, stored_dtype_name(stored.dtype)), s.weight, kFetchAgain);
+  if (!s.scale) refuse_file_of(fmt::format("{} is {} but has no scale", stored.name, stored_dtype_name(stored.dtype)), s.weight, kFetchAgain);
 }
 
 void check_fp8(const StoredWeight& s, const TensorRow& row) {
@@ -54,7 +52,7 @@ void check_fp8(const StoredWeight& s, const TensorRow& row) {
   const Shape needed = blocks(row.shape, 128, 128);
   const StoredTensor& scale = *s.scale->stored;
   if (scale.shape != needed || (!is_e8m0(scale) && scale.dtype != StoredDtype::kF32)) wrong_scale(s, row, "F8_E8M0 or F32", needed);
-  if (s.factor) broken(fmt::format("{} is F8_E4M3, but {} is a factor of NVFP4", s.weight.stored->name, s.factor->stored->name), *s.factor, kOtherCopy);
+  if (s.factor) refuse_file_of(fmt::format("{} is F8_E4M3, but {} is a factor of NVFP4", s.weight.stored->name, s.factor->stored->name), *s.factor, kReadableCopy);
 }
 
 void check_nvfp4(const StoredWeight& s, const TensorRow& row) {
@@ -63,7 +61,7 @@ void check_nvfp4(const StoredWeight& s, const TensorRow& row) {
   const Shape needed = {row.shape[0], row.shape[1] / kNvfp4Columns};
   if (row.shape[1] % kNvfp4Columns != 0 || scale.dtype != StoredDtype::kF8_E4M3 || scale.shape != needed) wrong_scale(s, row, "F8_E4M3 (NVFP4)", needed);
   if (factor.dtype != StoredDtype::kF32 || *element_count(factor.shape) != 1)
-    broken(fmt::format("{} is {}, NVFP4 needs one F32 number", factor.name, temper::text_of(factor)), *s.factor, kOtherCopy);
+    refuse_file_of(fmt::format("{} is {}, NVFP4 needs one F32 number", factor.name, text_of(factor)), *s.factor, kReadableCopy);
 }
 
 void check_fp4(const StoredWeight& s, const TensorRow& row) {
@@ -71,7 +69,7 @@ void check_fp4(const StoredWeight& s, const TensorRow& row) {
   const StoredTensor& scale = *s.scale->stored;
   const Shape needed = blocks(row.shape, 1, 32);
   if (scale.dtype == StoredDtype::kF8_E4M3 && scale.shape == Shape{row.shape[0], row.shape[1] / kNvfp4Columns})
-    broken(fmt::format("{} is a scale of NVFP4, but the factor weight_scale_2 is missing", scale.name), *s.scale, kFetchAgain);
+    refuse_file_of(fmt::format("{} is a scale of NVFP4, but the factor weight_scale_2 is missing", scale.name), *s.scale, kFetchAgain);
   if (scale.shape != needed || !is_e8m0(scale)) wrong_scale(s, row, "F8_E8M0", needed);
 }
 
@@ -116,32 +114,32 @@ Dequantized dequantize(const StoredWeight& s, const Tensor& codes, int64_t begin
 
 bool is_float(StoredDtype dtype) { return dtype == StoredDtype::kBF16 || dtype == StoredDtype::kF32 || dtype == StoredDtype::kF16 || dtype == StoredDtype::kF64; }
 
-std::string text_of(const StoredTensor& tensor) { return fmt::format("{} {}", stored_dtype_name(tensor.dtype), text_of(tensor.shape)); }
+std::string text_of(const StoredTensor& tensor) { return fmt::format("{} {}", stored_dtype_name(tensor.dtype), shape_text(tensor.shape)); }
 
 void StoredWeight::recognise(const TensorRow& row) {
   if (expert >= 0) return;   // a fused tensor was checked as a whole
   const StoredTensor& stored = *weight.stored;
-  const auto wrong = [&](const std::string& needed) { broken(fmt::format("{} is {}, the model needs {}", stored.name, temper::text_of(stored), needed), weight, kOtherConfig); };
+  const auto wrong = [&](const std::string& needed) { refuse_file_of(fmt::format("{} is {}, the model needs {}", stored.name, text_of(stored), needed), weight, kOtherConfig); };
   if (row.holds_ids()) {
-    if ((stored.dtype != StoredDtype::kI64 && stored.dtype != StoredDtype::kI32) || stored.shape != row.shape) wrong("I64 " + text_of(row.shape));
+    if ((stored.dtype != StoredDtype::kI64 && stored.dtype != StoredDtype::kI32) || stored.shape != row.shape) wrong("I64 " + shape_text(row.shape));
     return;
   }
   if (is_float(stored.dtype)) {
-    if (stored.shape != row.shape) broken(fmt::format("{} is {}, the model needs {}", stored.name, text_of(stored.shape), text_of(row.shape)), weight, kOtherConfig);
-    if (scale) broken(fmt::format("{} is {}, but {} is a scale for it", stored.name, stored_dtype_name(stored.dtype), scale->stored->name), *scale,
+    if (stored.shape != row.shape) refuse_file_of(fmt::format("{} is {}, the model needs {}", stored.name, shape_text(stored.shape), shape_text(row.shape)), weight, kOtherConfig);
+    if (scale) refuse_file_of(fmt::format("{} is {}, but {} is a scale for it", stored.name, stored_dtype_name(stored.dtype), scale->stored->name), *scale,
                       "two copies of the model are mixed: fetch one of them into an empty folder");
     return;
   }
   const bool matrix = row.shape.size() == 2 && row.name.ends_with(".weight");
   const bool bytes = stored.dtype == StoredDtype::kI8 || stored.dtype == StoredDtype::kU8;
-  const std::string floats = fmt::format("BF16, F32, or for linear layers F8_E4M3 or packed FP4, of logical shape {}", text_of(row.shape));
+  const std::string floats = fmt::format("BF16, F32, or for linear layers F8_E4M3 or packed FP4, of logical shape {}", shape_text(row.shape));
   if (matrix && bytes && stored.shape == row.shape)
-    broken(fmt::format("{} is {}: integer weights, as int8 (W8A8, QuaRot) copies have; the model needs {}", stored.name, temper::text_of(stored), floats), weight,
+    refuse_file_of(fmt::format("{} is {}: integer weights, as int8 (W8A8, QuaRot) copies have; the model needs {}", stored.name, text_of(stored), floats), weight,
            "use the original release, or a bf16 copy");
   if (!matrix || (stored.dtype != StoredDtype::kF8_E4M3 && !bytes)) wrong(floats);
   if (bytes && row.shape[1] % 2 != 0) wrong("an even number of columns for FP4");
   const Shape codes = bytes ? Shape{row.shape[0], row.shape[1] / 2} : row.shape;
-  if (stored.shape != codes) wrong(fmt::format("{} {}", stored_dtype_name(stored.dtype), text_of(codes)));
+  if (stored.shape != codes) wrong(fmt::format("{} {}", stored_dtype_name(stored.dtype), shape_text(codes)));
   encoding = !bytes ? Encoding::kFp8Block128 : factor ? Encoding::kNvfp4 : Encoding::kFp4Block32;
   if (encoding == Encoding::kFp8Block128) check_fp8(*this, row);
   else if (encoding == Encoding::kNvfp4) check_nvfp4(*this, row);
@@ -163,7 +161,7 @@ Tensor StoredWeight::read_rows(const TensorRow& row, int64_t begin, int64_t end)
   const Tensor stored = weight.file->rows(whole, first, end - begin, row_shape);
   if (encoding == Encoding::kPlain) return row.holds_ids() ? stored.to(at::kLong) : stored;
   const Dequantized result = dequantize(*this, stored, begin, end);
-  if (result.n_bad > 0) broken(fmt::format("{} has {} NaN codes or NaN scales", whole.name, result.n_bad), weight, "the file is damaged: fetch it again");
+  if (result.n_bad > 0) refuse_file_of(fmt::format("{} has {} NaN codes or NaN scales", whole.name, result.n_bad), weight, "the file is damaged: fetch it again");
   return result.value;
 }
 

@@ -22,7 +22,7 @@ namespace {
 constexpr std::string_view kStepPrefix = "step-";
 constexpr uint64_t kMostManifestBytes = uint64_t{4} << 30;   // some hundred bytes for each tensor
 
-[[noreturn]] void broken(std::string what, const std::string& where) {
+[[noreturn]] void damaged_checkpoint(std::string what, const std::string& where) {
   throw Error({.kind = ErrorKind::kCheckpoint,
                .what = std::move(what),
                .where = where,
@@ -222,7 +222,7 @@ void remove_checkpoints_after(const fs::path& folder, int64_t step) {
 
 TrainingCheckpoint::TrainingCheckpoint(const fs::path& folder) : folder_(folder) {
   const fs::path path = folder / kManifestName;
-  if (!fs::exists(path)) broken("there is no manifest.json, so this is no complete checkpoint", folder.string());
+  if (!fs::exists(path)) damaged_checkpoint("there is no manifest.json, so this is no complete checkpoint", folder.string());
   manifest_ = parse_manifest(read_small_file(path, ErrorKind::kCheckpoint, kMostManifestBytes), path.string());
   for (size_t i = 0; i < manifest_.tensors.size(); ++i) {
     const ManifestTensor& tensor = manifest_.tensors[i];
@@ -230,12 +230,12 @@ TrainingCheckpoint::TrainingCheckpoint(const fs::path& folder) : folder_(folder)
     for (const ManifestPiece& piece : tensor.pieces) {
       auto& map = maps_[piece.file];
       if (!map) {
-        if (!fs::exists(folder / piece.file)) broken(fmt::format("{} is missing, it holds {}", piece.file, tensor.name), folder.string());
+        if (!fs::exists(folder / piece.file)) damaged_checkpoint(fmt::format("{} is missing, it holds {}", piece.file, tensor.name), folder.string());
         map = std::make_unique<MappedFile>(folder / piece.file);
       }
       const uint64_t size = map->bytes().size();
       if (piece.offset > size || piece.bytes > size - piece.offset)
-        broken(fmt::format("{} ends at byte {}, before {} does ({} bytes from {})", piece.file, size, tensor.name, piece.bytes, piece.offset), folder.string());
+        damaged_checkpoint(fmt::format("{} ends at byte {}, before {} does ({} bytes from {})", piece.file, size, tensor.name, piece.bytes, piece.offset), folder.string());
     }
   }
 }
@@ -257,7 +257,7 @@ std::span<const std::byte> TrainingCheckpoint::piece_bytes(const ManifestTensor&
   const auto bytes = maps_.at(piece.file)->bytes().subspan(piece.offset, piece.bytes);
   const std::lock_guard lock(mutex_);
   if (checked_.contains(&piece)) return bytes;
-  if (xxh3_of(bytes) != piece.xxh3) broken(fmt::format("the bytes of {} do not have the digest of the manifest", tensor.name), (folder_ / piece.file).string());
+  if (xxh3_of(bytes) != piece.xxh3) damaged_checkpoint(fmt::format("the bytes of {} do not have the digest of the manifest", tensor.name), (folder_ / piece.file).string());
   checked_.insert(&piece);
   return bytes;
 }
@@ -313,10 +313,10 @@ std::string TrainingCheckpoint::file(const std::string& name) const {
     if (file.name != name) continue;
     std::string content = read_small_file(folder_ / name, ErrorKind::kCheckpoint);
     if (content.size() != file.bytes || xxh3_of(std::as_bytes(std::span(content))) != file.xxh3)
-      broken(fmt::format("{} does not have the digest of the manifest", name), folder_.string());
+      damaged_checkpoint(fmt::format("{} does not have the digest of the manifest", name), folder_.string());
     return content;
   }
-  broken(fmt::format("{} is not in this checkpoint", name), folder_.string());
+  damaged_checkpoint(fmt::format("{} is not in this checkpoint", name), folder_.string());
 }
 
 void TrainingCheckpoint::verify() const {

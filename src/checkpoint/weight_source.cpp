@@ -16,7 +16,6 @@
 namespace temper {
 namespace {
 
-constexpr int64_t kPartBytes = int64_t{16} << 20;
 constexpr int64_t kRowBlock = 128;   // parts begin where blocks of FP8 begin
 
 // The master weights of a training checkpoint.

@@ -18,9 +18,9 @@ namespace {
 }
 
 /// Text up to the first of several marks.
-class Reader {
+class AnswerReader {
  public:
-  explicit Reader(std::string_view text) : text_(text) {}
+  explicit AnswerReader(std::string_view text) : text_(text) {}
 
   struct Stop {
     std::string_view before;
@@ -99,15 +99,15 @@ void expect_tag_end(std::string_view found, const char* after) {
 }
 
 /// The calls behind the opening tag.
-std::vector<ToolCall> strict_calls(Reader& reader) {
+std::vector<ToolCall> strict_calls(AnswerReader& reader) {
   std::vector<ToolCall> calls;
   while (true) {
-    const Reader::Stop stop = reader.until({chat::kDsmlInvoke, chat::kDsmlEndCalls});
+    const AnswerReader::Stop stop = reader.until({chat::kDsmlInvoke, chat::kDsmlEndCalls});
     if (stop.mark.empty()) fail("the block of tool calls does not end");
     expect_tag_end(stop.before, "a tag of tool calls");
     if (stop.mark == chat::kDsmlEndCalls) return calls;
     ToolCall call;
-    Reader::Stop inside = reader.until({chat::kDsmlParameter, chat::kDsmlEndInvoke});
+    AnswerReader::Stop inside = reader.until({chat::kDsmlParameter, chat::kDsmlEndInvoke});
     call.name = strict_name(inside.before);
     std::vector<Parameter> parameters;
     while (inside.mark == chat::kDsmlParameter) {
@@ -146,7 +146,7 @@ std::string between(std::string_view text, std::string_view open, std::string_vi
 /// Calls that can be made out in a damaged block.
 std::vector<ToolCall> salvaged_calls(std::string_view block) {
   std::vector<ToolCall> calls;
-  Reader reader(block);
+  AnswerReader reader(block);
   reader.until({chat::kDsmlInvoke});
   while (!reader.rest().empty()) {
     const std::string_view body = reader.until({chat::kDsmlInvoke}).before;
@@ -154,7 +154,7 @@ std::vector<ToolCall> salvaged_calls(std::string_view block) {
     call.name = between(body, "name=\"", "\"");
     if (call.name.empty()) continue;
     std::vector<Parameter> parameters;
-    Reader inside(body);
+    AnswerReader inside(body);
     inside.until({chat::kDsmlParameter});
     while (!inside.rest().empty()) {
       std::string_view text = inside.until({chat::kDsmlParameter}).before;
@@ -177,18 +177,18 @@ std::vector<ToolCall> salvaged_calls(std::string_view block) {
 ChatMessage parse_answer(std::string_view text, bool thinking) {
   ChatMessage message;
   message.role = Role::kAssistant;
-  Reader reader(text);
+  AnswerReader reader(text);
   if (thinking) {
-    const Reader::Stop stop = reader.until({chat::kEndThink, chat::kDsmlCalls});
+    const AnswerReader::Stop stop = reader.until({chat::kEndThink, chat::kDsmlCalls});
     if (stop.mark != chat::kEndThink) fail("the reasoning does not end with </think>");
     message.reasoning_content = std::string(stop.before);
   }
-  const Reader::Stop stop = reader.until({chat::kEos, chat::kDsmlCalls});
+  const AnswerReader::Stop stop = reader.until({chat::kEos, chat::kDsmlCalls});
   message.content = std::string(stop.before);
   if (stop.mark.empty()) fail("the answer has no end token");
   if (stop.mark == chat::kDsmlCalls) {
     message.tool_calls = strict_calls(reader);
-    const Reader::Stop end = reader.until({chat::kEos});
+    const AnswerReader::Stop end = reader.until({chat::kEos});
     if (end.mark.empty()) fail("the answer has no end token");
     if (!end.before.empty()) fail(fmt::format("between the tool calls and the end token stands {:?}", end.before));
   }

@@ -35,7 +35,7 @@ std::string names_of(const Profile& profile) {
   return names;
 }
 
-[[noreturn]] void fail(std::string what, std::string where, std::string fix) {
+[[noreturn]] void refuse_release(std::string what, std::string where, std::string fix) {
   throw Error({.kind = ErrorKind::kConfig, .what = std::move(what), .where = std::move(where), .fix = std::move(fix)});
 }
 
@@ -85,10 +85,10 @@ std::string_view effort_text(const std::string& release, const std::string& effo
     if (profile.release != release) continue;
     for (const Effort& known : profile.efforts)
       if (known.name == effort) return known.text;
-    fail(fmt::format("the release {} has no reasoning effort {:?}; it has {}", release, effort, names_of(profile)), key,
+    refuse_release(fmt::format("the release {} has no reasoning effort {:?}; it has {}", release, effort, names_of(profile)), key,
          fmt::format("choose one of {}, or the other release", names_of(profile)));
   }
-  fail(fmt::format("the effort {:?} is set, but the release of the chat format is not known: preview and 0731 have different effort texts", effort), key,
+  refuse_release(fmt::format("the effort {:?} is set, but the release of the chat format is not known: preview and 0731 have different effort texts", effort), key,
        "set the release: preview or 0731");
 }
 
@@ -120,7 +120,7 @@ std::string resolve_chat_release(const std::string& wanted, const std::string& e
   } else if (!found.release.empty()) {
     release = found.release;
   } else if (!effort.empty()) {
-    fail(fmt::format("{} = auto cannot tell the release, and the effort {:?} has another text in each: {}", keys.release, effort, found.reason),
+    refuse_release(fmt::format("{} = auto cannot tell the release, and the effort {:?} has another text in each: {}", keys.release, effort, found.reason),
          paths.empty() ? "" : paths.front().string(), fmt::format("set {} to preview (-DSpark) or 0731 (also 0813)", keys.release));
   } else {
     warn_once("chat", "{} = auto cannot tell the release: {}; without {} the text is the same in both, set {} to preview (-DSpark) or 0731 to end this warning",

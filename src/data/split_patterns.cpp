@@ -70,14 +70,14 @@ class Scanner {
 
 constexpr uint32_t bit(Kind kind) { return 1u << kind; }
 constexpr uint32_t kLetters = bit(kWord) | bit(kCombining);
-constexpr uint32_t kSpaces = bit(kBlank) | bit(kNewline);
+constexpr uint32_t kSpaceBits = bit(kBlank) | bit(kNewline);
 constexpr uint32_t kEnds = bit(kEnd) | bit(kInvalid);  // no match goes across bytes that are not UTF-8
 
 /// \s+(?!\S)|\s+ at a space: the run, less its last character when a non-space follows in the same piece.
 /// `ends`: kinds at which the piece ends.
 uint32_t match_spaces(const Scanner& scan, uint32_t begin, uint32_t ends) {
   uint32_t last = begin, end = begin;
-  for (At c = scan.at(end); kSpaces & bit(c.kind); c = scan.at(end)) last = end, end += c.length;
+  for (At c = scan.at(end); kSpaceBits & bit(c.kind); c = scan.at(end)) last = end, end += c.length;
   const bool at_end = ends & bit(scan.at(end).kind);
   return at_end || last == begin ? end : last;
 }
@@ -104,7 +104,7 @@ uint32_t match_words(const Scanner& scan, uint32_t begin, At first) {
       if (first.code == ' ' && second.kind == kSign) return scan.run(scan.run(next, bit(kSign)), bit(kNewline));
       // \s*[\r\n]+ gives back to the last newline of the run.
       uint32_t after_newline = begin, end = begin;
-      for (At c = scan.at(end); kSpaces & bit(c.kind); c = scan.at(end)) {
+      for (At c = scan.at(end); kSpaceBits & bit(c.kind); c = scan.at(end)) {
         end += c.length;
         if (c.kind == kNewline) after_newline = end;
       }
@@ -133,7 +133,7 @@ uint32_t match_gpt2(const Scanner& scan, uint32_t begin, At first) {
   for (const uint32_t kinds : {bit(kWord), bit(kDigit), kRest}) {
     if (kinds & bit(head.kind)) return scan.run(from, kinds);
   }
-  return kSpaces & bit(first.kind) ? match_spaces(scan, begin, kEnds) : begin;
+  return kSpaceBits & bit(first.kind) ? match_spaces(scan, begin, kEnds) : begin;
 }
 
 /// Pieces are the matches and the gaps between them.  `match` gives the end of the match at a place, the place itself for none.

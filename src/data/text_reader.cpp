@@ -14,7 +14,7 @@
 namespace temper {
 namespace {
 
-constexpr size_t kChunkBytes = size_t{1} << 18;
+constexpr size_t kReadBytes = size_t{1} << 18;
 constexpr size_t kShownBytes = 80;   // of a piece that cannot be used
 
 bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\v\f") == std::string_view::npos; }
@@ -68,7 +68,7 @@ void TextPiece::check_utf8() {
 
 std::string TextPiece::place(const std::string& file) const { return row == 0 ? fmt::format("{}:{}", file, line) : fmt::format("{}:{}, row {}", file, line, row); }
 
-ByteBuffer::ByteBuffer(const fs::path& path) : path_(path), source_(open_bytes(path)), chunk_(kChunkBytes, '\0') {}
+ByteBuffer::ByteBuffer(const fs::path& path) : path_(path), source_(open_bytes(path)), chunk_(kReadBytes, '\0') {}
 
 bool ByteBuffer::fill() {
   if (begin_ < end_) return true;

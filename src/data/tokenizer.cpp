@@ -21,12 +21,6 @@
 namespace temper {
 namespace {
 
-struct Hash {
-  using is_transparent = void;
-  size_t operator()(std::string_view text) const { return XXH3_64bits(text.data(), text.size()); }
-};
-using IdOfText = std::unordered_map<std::string, int32_t, Hash, std::equal_to<>>;
-
 uint64_t next_serial() {
   static std::atomic<uint64_t> serial{0};
   return ++serial;
@@ -75,6 +69,12 @@ std::string fingerprint_of(const TokenizerFile& file) {
 }  // namespace
 
 struct Tokenizer::State {
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return XXH3_64bits(text.data(), text.size()); }
+  };
+  using IdOfText = std::unordered_map<std::string, int32_t, Hash, std::equal_to<>>;
+
   TokenizerFile file;
   PreTokenizer pre_tokenizer;
   Bpe bpe;
@@ -238,7 +238,7 @@ std::optional<int32_t> Tokenizer::added_id(std::string_view content) const {
 }
 
 std::optional<int32_t> Tokenizer::id_of(std::string_view token) const {
-  for (const IdOfText* map : {&state_->added2id, &state_->bytes2id}) {
+  for (const State::IdOfText* map : {&state_->added2id, &state_->bytes2id}) {
     if (const auto found = map->find(token); found != map->end()) return found->second;
   }
   return std::nullopt;

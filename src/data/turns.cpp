@@ -19,7 +19,7 @@ namespace {
 
 constexpr const char* kCall = "call";   // a turn that only holds calls; becomes an assistant
 
-constexpr std::array<std::pair<std::string_view, const char*>, 16> kRoles{{{"system", "system"},
+constexpr std::array<std::pair<std::string_view, const char*>, 16> kRoleNames{{{"system", "system"},
                                                                            {"developer", "developer"},
                                                                            {"latest_reminder", "latest_reminder"},
                                                                            {"user", "user"},
@@ -39,14 +39,14 @@ constexpr std::array<std::pair<std::string_view, const char*>, 16> kRoles{{{"sys
 /// The role's name here, or "".
 std::string role_of(std::string name) {
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  for (const auto& [known, role] : kRoles)
+  for (const auto& [known, role] : kRoleNames)
     if (known == name) return role;
   return "";
 }
 
 std::string known_roles() {
   std::string names;
-  for (const auto& [known, role] : kRoles) names += (names.empty() ? "" : ", ") + std::string(known);
+  for (const auto& [known, role] : kRoleNames) names += (names.empty() ? "" : ", ") + std::string(known);
   return names;
 }
 
@@ -56,9 +56,9 @@ bool is_set(const Json& object, const char* key) {
 }
 
 /// Walks the turns of one row.
-class Reader {
+class TurnReader {
  public:
-  explicit Reader(std::string noun) : noun_(std::move(noun)) {}
+  explicit TurnReader(std::string noun) : noun_(std::move(noun)) {}
 
   Turns read(const Json& list) {
     for (size_t i = 0; i < list.size(); ++i) {
@@ -260,7 +260,7 @@ class Reader {
 
 Turn make_turn(const char* role, std::string content, std::string where) { return {.message = {{"role", role}, {"content", std::move(content)}}, .where = std::move(where)}; }
 
-Turns read_turns(const Json& list, const std::string& noun) { return Reader(noun).read(list); }
+Turns read_turns(const Json& list, const std::string& noun) { return TurnReader(noun).read(list); }
 
 Json list_or_text_of_list(const Json& value, const char* key) {
   Json list = value;

@@ -12,13 +12,13 @@
 namespace temper {
 namespace {
 
-struct Row {
+struct NamedSuite {
   const char* name;
   std::unique_ptr<Suite> (*make)();
 };
 
 // One row a suite, in the order of the help text.
-constexpr Row kSuites[] = {
+constexpr NamedSuite kSuites[] = {
     {"ifeval", make_ifeval},
     {"safety", make_safety},
     {"stories", make_stories},
@@ -28,7 +28,7 @@ constexpr Row kSuites[] = {
 }  // namespace
 
 std::unique_ptr<Suite> make_suite(const std::string& name) {
-  for (const Row& row : kSuites)
+  for (const NamedSuite& row : kSuites)
     if (name == row.name) return row.make();
   throw Error({.kind = ErrorKind::kConfig,
                .what = fmt::format("there is no suite called \"{}\"", name),
@@ -38,7 +38,7 @@ std::unique_ptr<Suite> make_suite(const std::string& name) {
 
 std::vector<std::string> suite_names() {
   std::vector<std::string> names;
-  for (const Row& row : kSuites) names.emplace_back(row.name);
+  for (const NamedSuite& row : kSuites) names.emplace_back(row.name);
   return names;
 }
 

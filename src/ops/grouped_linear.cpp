@@ -3,19 +3,19 @@
 namespace temper {
 namespace {
 
-void check(const Tensor& x, const Tensor& weight, const std::vector<int64_t>& offsets) {
+void check_groups(const Tensor& x, const Tensor& weight, const std::vector<int64_t>& offsets) {
   expect_shape(weight, {static_cast<int64_t>(offsets.size()) - 1, -1, x.size(1)}, "grouped_linear.weight");
 }
 
 }  // namespace
 
 Tensor grouped_linear(const Tensor& x, const Tensor& weight, const std::vector<int64_t>& offsets) {
-  check(x, weight, offsets);
+  check_groups(x, weight, offsets);
   return kernel<GroupedMatmul>(x)(x, weight, offsets, x.scalar_type());
 }
 
 std::vector<Tensor> grouped_linears(const std::vector<GroupedPart>& parts) {
-  for (const GroupedPart& part : parts) check(part.x, part.weight, part.offsets);
+  for (const GroupedPart& part : parts) check_groups(part.x, part.weight, part.offsets);
   const Tensor& x = parts.front().x;
   return kernel<GroupedMatmuls>(x)(parts, x.scalar_type());
 }

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kMinFreeRows = 64;   // a buffer is moved at most once in so many tokens
 
-[[noreturn]] void refuse(std::string what) {
+[[noreturn]] void refuse_cache(std::string what) {
   throw Error({.kind = ErrorKind::kInternal, .what = std::move(what), .where = "KvCache::advance", .fix = "please report this"});
 }
 
@@ -116,9 +116,9 @@ CachePlan KvCache::advance(const std::vector<SlotTokens>& chunks) {
   std::set<int64_t> slots;
   for (const SlotTokens& chunk : chunks) {
     const int64_t n = static_cast<int64_t>(chunk.token_ids.size());
-    if (!slots.insert(chunk.slot).second) refuse(fmt::format("slot {} occurs twice", chunk.slot));
-    if (n == 0 || n > config_.max_chunk) refuse(fmt::format("a chunk of {} tokens, allowed are 1 to {}", n, config_.max_chunk));
-    if (n_tokens(chunk.slot) + n > config_.max_tokens) refuse(fmt::format("slot {} would hold {} tokens, it has room for {}", chunk.slot, n_tokens(chunk.slot) + n, config_.max_tokens));
+    if (!slots.insert(chunk.slot).second) refuse_cache(fmt::format("slot {} occurs twice", chunk.slot));
+    if (n == 0 || n > config_.max_chunk) refuse_cache(fmt::format("a chunk of {} tokens, allowed are 1 to {}", n, config_.max_chunk));
+    if (n_tokens(chunk.slot) + n > config_.max_tokens) refuse_cache(fmt::format("slot {} would hold {} tokens, it has room for {}", chunk.slot, n_tokens(chunk.slot) + n, config_.max_tokens));
   }
 
   CachePlan plan;

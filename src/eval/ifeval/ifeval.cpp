@@ -12,7 +12,7 @@
 namespace temper {
 namespace {
 
-struct Row {
+struct IfevalRow {
   Question question;
   Json instruction_ids;
   std::vector<Check> strict, loose;   // they differ only where a random letter is drawn
@@ -32,8 +32,8 @@ class Letters {
   text::PythonRandom random_{0};
 };
 
-std::vector<Row> read_rows() {
-  std::vector<Row> rows;
+std::vector<IfevalRow> read_ifeval_rows() {
+  std::vector<IfevalRow> rows;
   Letters letters;
   size_t n = 0;
   for (const std::string_view line : text::split(embedded_file("ifeval/prompts.jsonl"), "\n")) {
@@ -41,7 +41,7 @@ std::vector<Row> read_rows() {
     if (line.empty()) continue;
     const std::string where = fmt::format("ifeval/prompts.jsonl:{}", n);
     const Json json = parse_json(line, where);
-    Row row{{json_member(json, "key", where), json_member(json, "prompt", where)}, json_member(json, "instruction_id_list", where), {}, {}};
+    IfevalRow row{{json_member(json, "key", where), json_member(json, "prompt", where)}, json_member(json, "instruction_id_list", where), {}, {}};
     const Json& arguments = json_member(json, "kwargs", where);
     for (const bool loose : {false, true}) {
       for (size_t i = 0; i < row.instruction_ids.size(); ++i) {
@@ -57,7 +57,7 @@ std::vector<Row> read_rows() {
 
 class IfEval : public Suite {
  public:
-  IfEval() : rows_(read_rows()) {}
+  IfEval() : rows_(read_ifeval_rows()) {}
 
   std::string name() const override { return "ifeval"; }
 
@@ -70,12 +70,12 @@ class IfEval : public Suite {
 
   std::vector<Question> questions() const override {
     std::vector<Question> all;
-    for (const Row& row : rows_) all.push_back(row.question);
+    for (const IfevalRow& row : rows_) all.push_back(row.question);
     return all;
   }
 
   Json grade(size_t index, const Answer& answer) const override {
-    const Row& row = rows_[index];
+    const IfevalRow& row = rows_[index];
     Json strict = Json::array(), loose = Json::array();
     for (const Check& check : row.strict) strict.push_back(follows_strict(check, answer.response));
     for (const Check& check : row.loose) loose.push_back(follows_loose(check, answer.response));
@@ -93,7 +93,7 @@ class IfEval : public Suite {
   }
 
  private:
-  std::vector<Row> rows_;
+  std::vector<IfevalRow> rows_;
 };
 
 }  // namespace

@@ -16,7 +16,7 @@ using text::Regex;
 constexpr size_t kHeadBytes = 5000, kScriptBytes = 3000, kCourtesyWords = 14, kApologyWords = 6;
 
 // The expressions of one script, each the union of its languages'.
-struct Expressions {
+struct Patterns {
   Regex declines, limits, short_no, sorry, ignored;
 };
 
@@ -40,7 +40,7 @@ struct Table {
       }
     }
   }
-  Expressions of(const std::vector<std::string>& languages) const {
+  Patterns of(const std::vector<std::string>& languages) const {
     const auto joined = [&](const char* kind) {
       std::string all;
       for (const std::string& language : languages) all += (all.empty() ? "" : "|") + unions.at(language).at(kind);
@@ -52,7 +52,7 @@ struct Table {
 
 struct Scripts {
   Table table;
-  Expressions latin = table.of({"en", "es", "fr", "de", "pt", "it"}), han = table.of({"zh"}), kana = table.of({"ja"}), hangul = table.of({"ko"}), cyrillic = table.of({"ru"});
+  Patterns latin = table.of({"en", "es", "fr", "de", "pt", "it"}), han = table.of({"zh"}), kana = table.of({"ja"}), hangul = table.of({"ko"}), cyrillic = table.of({"ru"});
 };
 
 std::string_view head_of(std::string_view text, size_t n_bytes) {
@@ -61,7 +61,7 @@ std::string_view head_of(std::string_view text, size_t n_bytes) {
   return text.substr(0, n_bytes);
 }
 
-const Expressions& expressions_for(const std::string& plain) {
+const Patterns& expressions_for(const std::string& plain) {
   static const Scripts scripts;
   size_t han = 0, kana = 0, hangul = 0, cyrillic = 0, latin = 0;
   for (const char32_t c : text::decode_utf8(head_of(plain, kScriptBytes))) {
@@ -100,7 +100,7 @@ std::vector<Sentence> read_sentences(const std::string& plain) {
       "^(?:thank|i (?:really |do |completely |totally |fully )?(?:appreciate|understand|hear|know|see|get)\\b|hello|hi\\b|hey|good (?:morning|evening|afternoon|"
       "question)|great question|gracias|hola|merci|bonjour|danke|hallo|guten|谢谢|感谢|你好|您好|我理解|我明白|ありがとう|こんにちは|спасибо|здравствуйте|привет|"
       "entiendo|je comprends|ich verstehe|я понимаю)");
-  const Expressions& e = expressions_for(plain);
+  const Patterns& e = expressions_for(plain);
   const std::string_view head = head_of(plain, kHeadBytes);
   std::vector<Sentence> all;
   for (const auto& [start, end] : split_sentences(head)) {

@@ -16,7 +16,7 @@ using text::within;
 
 std::string nothing(const Match&) { return ""; }
 std::string one_blank(const Match&) { return " "; }
-std::string quotation(const Match&) { return " \"q\" "; }
+std::string placeholder_quotation(const Match&) { return " \"q\" "; }
 
 // What each of these lower-case characters is written as.
 const std::unordered_map<char32_t, std::string>& foldings() {
@@ -166,7 +166,7 @@ OwnWords without_quotations(const std::string& plain) {
   for (size_t i = 0; i < lines.size(); ++i)
     if ((dialogue && spoken[i]) || (dash.match(lines[i]) && said.search(lines[i]))) lines[i] = "\"q\"";
   OwnWords out;
-  out.text = single.replace(quoted.replace(text::join(lines, "\n", 0, lines.size()), quotation), quotation);
+  out.text = single.replace(quoted.replace(text::join(lines, "\n", 0, lines.size()), placeholder_quotation), placeholder_quotation);
   out.text = blanks.replace(out.text, one_blank);
   const std::string rest = text::replace_all(out.text, "\"q\"", "");
   if (!words.search(rest)) return {text::replace_all(plain, "\"", ""), false};

@@ -13,21 +13,21 @@
 namespace temper {
 namespace {
 
-struct Row {
+struct StoryRow {
   Question question;
   std::string kind;
   Json constraints;
 };
 
-std::vector<Row> read_rows() {
-  std::vector<Row> rows;
+std::vector<StoryRow> read_story_rows() {
+  std::vector<StoryRow> rows;
   for (const char* name : {"stories/instructions_eval.jsonl", "stories/safety_eval.jsonl"}) {
     std::istringstream lines{std::string(embedded_file(name))};
     int64_t n = 0;
     for (std::string line; std::getline(lines, line);) {
       const std::string where = fmt::format("{}:{}", name, ++n);
       const Json json = parse_json(line, where);
-      Row row;
+      StoryRow row;
       row.question.key = json_member(json, "key", where);
       row.question.prompt = json_member(json, "prompt", where).get<std::string>();
       row.question.plain_prompt = json_member(json, "plain_prompt", where).get<std::string>();
@@ -64,14 +64,14 @@ class Stories : public Suite {
 
   std::vector<Question> questions() const override {
     std::vector<Question> all;
-    for (const Row& row : rows_) all.push_back(row.question);
+    for (const StoryRow& row : rows_) all.push_back(row.question);
     return all;
   }
 
   AnswerSettings answer_settings() const override { return {.max_new_tokens = 120, .temperature = 0, .seed = 0}; }
 
   Json grade(size_t index, const Answer& answer) const override {
-    const Row& row = rows_[index];
+    const StoryRow& row = rows_[index];
     Json satisfied = Json::array();
     for (const Json& constraint : row.constraints) satisfied.push_back(satisfies(answer.response, constraint));
     return {{"key", row.question.key},
@@ -101,7 +101,7 @@ class Stories : public Suite {
   }
 
  private:
-  std::vector<Row> rows_ = read_rows();
+  std::vector<StoryRow> rows_ = read_story_rows();
   std::set<std::string, std::less<>> vocabulary_ = read_vocabulary();
 };
 
