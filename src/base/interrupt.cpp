@@ -5,6 +5,8 @@
 #include <atomic>
 #include <csignal>
 
+#include "base/memory_reserve.h"
+
 namespace temper {
 namespace {
 
@@ -35,6 +37,7 @@ bool termination_requested() { return terminated.load(); }
 
 void check_interrupt() {
   if (interrupt_requested()) throw Interrupted{};
+  check_memory();
 }
 
 void clear_interrupt() { requests = 0; }

@@ -14,7 +14,7 @@ void install_interrupt_handler();
 bool interrupt_requested();
 /// The request was SIGTERM: the whole program is meant, not the answer that is being written.
 bool termination_requested();
-/// Throws Interrupted if a stop was asked for.  Call it where nothing is half done.
+/// Throws Interrupted if a stop was asked for, std::bad_alloc if memory is short (base/memory_reserve.h).  Call it where nothing is half done.
 void check_interrupt();
 /// The request was met (an answer was cut short) and the program goes on.
 void clear_interrupt();

@@ -2,8 +2,12 @@
 
 namespace temper {
 
-/// Keeps some memory back, which is given free when an allocation fails: destructors and handlers that run then can allocate (JSON values
-/// do when they are destroyed), and std::bad_alloc arrives where it is caught.
+/// Keeps some memory back for small allocations that fail: destructors that allocate (those of JSON values do) and handlers of
+/// errors then succeed, where an exception would end the program without a word.  A large allocation that fails throws
+/// std::bad_alloc at once.  Threads: any.
 void install_memory_reserve();
+
+/// Throws std::bad_alloc if some of it was needed, so that work ends before the rest is.  Call it in long loops.
+void check_memory();
 
 }  // namespace temper

@@ -19,7 +19,27 @@ struct Step {
   static A load_b(const XB* b) { return load_as(static_cast<const S*>(nullptr), b); }
   static void add(Vec<S>& sum, A a, A b) { sum += a * b; }
 };
-#if defined(__AVX512BF16__)
+#if !defined(__AVX512BF16__)
+// Two neighbours at a time, as they lie: a shift and a mask widen them, which takes no shuffle.
+struct Pairs {
+  Vec<float> even, odd;
+};
+template <>
+struct Step<float, bf16, bf16> {
+  static constexpr int kWidth = 2 * kLanes<float>;
+  using A = Pairs;
+  static A load_a(const bf16* a) {
+    typedef uint32_t Unaligned __attribute__((vector_size(TEMPER_ISA_BYTES), aligned(2), may_alias));
+    const FullLanes both = *reinterpret_cast<const Unaligned*>(a);
+    return {__builtin_bit_cast(Vec<float>, both << 16), __builtin_bit_cast(Vec<float>, both & 0xffff0000u)};
+  }
+  static A load_b(const bf16* b) { return load_a(b); }
+  static void add(Vec<float>& sum, A a, A b) {
+    sum += a.even * b.even;
+    sum += a.odd * b.odd;
+  }
+};
+#else
 template <>
 struct Step<float, bf16, bf16> {
   static constexpr int kWidth = 2 * kLanes<float>;
@@ -70,15 +90,18 @@ void dot_tile(const XA* const* a, const XB* const* b, int64_t k, const XB* next,
   Vec<S> sum[kUsed];
 #pragma GCC unroll 16
   for (int i = 0; i < kUsed; ++i) sum[i] = Vec<S>{};   // one by one: registers, no array
-  const auto step = [&](const auto& at_a, const auto& at_b) {
-    typename T::A vb[kB];
+  const auto step = [&](const auto& at_a, const auto& at_b) {   // the side with fewer rows stays in registers
+    typename T::A kept[kA < kB ? kA : kB];
 #pragma GCC unroll 16
-    for (int j = 0; j < kB; ++j) vb[j] = T::load_b(at_b(j));
-#pragma GCC unroll 8
-    for (int i = 0; i < kA; ++i) {
-      const typename T::A va = T::load_a(at_a(i));
+    for (int i = 0; i < (kA < kB ? kA : kB); ++i) kept[i] = kA < kB ? T::load_a(at_a(i)) : T::load_b(at_b(i));
 #pragma GCC unroll 16
-      for (int j = 0; j < kB; ++j) T::add(sum[i * kB + j], va, vb[j]);
+    for (int i = 0; i < (kA < kB ? kB : kA); ++i) {
+      const typename T::A passing = kA < kB ? T::load_b(at_b(i)) : T::load_a(at_a(i));
+#pragma GCC unroll 16
+      for (int j = 0; j < (kA < kB ? kA : kB); ++j) {
+        if constexpr (kA < kB) T::add(sum[j * kB + i], kept[j], passing);
+        else T::add(sum[i * kB + j], passing, kept[j]);
+      }
     }
   };
   int64_t begin = 0;
