@@ -26,7 +26,7 @@ demo_run() { printf '      $ %s\n' "$*"; "$@"; }
 demo_step 1 install "Install what is missing" "packages and one download of 560 MB that all clones share, where they are missing"
 setup
 
-# Compiles a small file on one core; a file of the program takes about DEMO_FILE times as long (six at a time: cmake/layers.cmake).
+# Compiles a small file on one core; a file of the program, compiled with five others, takes about three times as long.
 demo_probe() {
   printf '#include <functional>\n#include <iostream>\n#include <map>\n#include <string>\n%s\n' \
     'int main(int, char** v) { std::map<std::string, std::function<void()>> m; m[v[0]] = [] { std::cout << 1; }; for (auto& [a, f] : m) f(); }' |
@@ -39,7 +39,7 @@ if [ ! -x build/temper ]; then
   demo_probe   # the compiler comes from the disk
   probe_start=$(date +%s.%N)
   demo_probe
-  demo_estimate="$(demo_about "$(python3 -c "print(5 * $demo_files * ($(date +%s.%N) - $probe_start) / $jobs)")"), less where ccache knows the files"
+  demo_estimate="$(demo_about "$(python3 -c "print(3.3 * $demo_files * ($(date +%s.%N) - $probe_start) / $jobs)")"), less where ccache knows the files"
 fi
 demo_step 2 build "Build the program" "$demo_estimate"
 build release temper
