@@ -26,7 +26,7 @@ demo_run() { printf '      $ %s\n' "$*"; "$@"; }
 demo_step 1 install "Install what is missing" "packages and one download of 560 MB that all clones share, where they are missing"
 setup
 
-# Compiles a small file on one core; a file of the program, compiled with five others, takes about three times as long.
+# Compiles a small file on one core; a file of the program, compiled with five others, takes 3.3 times as long (310 files in 545 s).
 demo_probe() {
   printf '#include <functional>\n#include <iostream>\n#include <map>\n#include <string>\n%s\n' \
     'int main(int, char** v) { std::map<std::string, std::function<void()>> m; m[v[0]] = [] { std::cout << 1; }; for (auto& [a, f] : m) f(); }' |

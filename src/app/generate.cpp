@@ -156,7 +156,7 @@ void add_generate_command(const Command& program) {
   command.flag("--allow-system-last", options->generation.chat.allow_system_last, "continue conversations that end with a system message, which nobody asks to answer, instead of refusing them");
   command.option("--batch", options->generation.max_batch, "sequences at a time").positive().show_default();
   command.footer(
-      "PromptRow i draws with the random numbers of (seed, i): answers do not depend on the batch.\n"
+      "Row i draws with the random numbers of (seed, i): answers do not depend on the batch.\n"
       "A row may set max_tokens, temperature, top_p, top_k, stop and seed for itself.\n"
       "Ctrl-C keeps finished answers in OUT.unfinished.jsonl; the same command goes on behind them.\n\n"
       "Examples:\n"

@@ -25,14 +25,14 @@ struct ExplainOptions {
 };
 
 /// A row of any shape, or a bare list of messages; `where` says which.
-struct ExplainedToken {
+struct ExplainedRow {
   Json json;
   std::string where;
 };
 
 bool is_list_of_messages(const Json& json) { return json.is_array() && !json.empty() && json.front().is_object() && json.front().contains("role"); }
 
-void add_rows(std::vector<ExplainedToken>& rows, Json json, const std::string& where) {
+void add_rows(std::vector<ExplainedRow>& rows, Json json, const std::string& where) {
   if (!json.is_array() || is_list_of_messages(json)) {
     rows.push_back({std::move(json), where});
     return;
@@ -41,8 +41,8 @@ void add_rows(std::vector<ExplainedToken>& rows, Json json, const std::string& w
 }
 
 /// JSONL if the first line is JSON by itself, else the whole text is one JSON value.
-std::vector<ExplainedToken> rows_of(const std::string& text, const std::string& file) {
-  std::vector<ExplainedToken> rows;
+std::vector<ExplainedRow> rows_of(const std::string& text, const std::string& file) {
+  std::vector<ExplainedRow> rows;
   const size_t start = text.find_first_not_of(" \t\r\n");
   if (start == std::string::npos) throw Error({.kind = ErrorKind::kData, .what = "there is nothing in it", .where = file, .fix = "give messages or rows as JSON"});
   if (!try_parse_json(std::string_view(text).substr(start, text.find('\n', start) - start))) {
@@ -71,7 +71,7 @@ class Explainer {
     options_.chat.drop_thinking = !options.keep_thinking;
   }
 
-  void row(const ExplainedToken& row) {
+  void row(const ExplainedRow& row) {
     try {
       if (is_prompt(row.json) && row.json["prompt"].is_string()) {   // as temper generate continues it
         const std::vector<int64_t> ids = plain_prompt(tokenizer_, row.json["prompt"].get_ref<const std::string&>());
@@ -144,7 +144,7 @@ class Explainer {
 
 int explain(const ExplainOptions& options) {
   Explainer explainer(options);
-  for (const ExplainedToken& row : rows_of(read_input(options.file), options.file == "-" ? "standard input" : options.file)) explainer.row(row);
+  for (const ExplainedRow& row : rows_of(read_input(options.file), options.file == "-" ? "standard input" : options.file)) explainer.row(row);
   return 0;
 }
 

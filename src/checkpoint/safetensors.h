@@ -23,7 +23,7 @@ namespace temper {
 at::ScalarType scalar_type_of(StoredDtype dtype);
 StoredDtype stored_dtype_of(at::ScalarType dtype);
 
-/// Throws Error{kCheckpoint}, and its usual fixes.
+/// Throws Error{kCheckpoint}: files of a model that cannot be read.  Below it, fixes that several of its callers name.
 [[noreturn]] void refuse_files(std::string what, const std::string& where, std::string fix);
 inline constexpr const char* kFetchAgain = "fetch the folder again, with all its files";
 inline constexpr const char* kOtherConfig = "the config.json of this folder must be the one of these weights";

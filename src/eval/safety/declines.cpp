@@ -61,7 +61,7 @@ std::string_view head_of(std::string_view text, size_t n_bytes) {
   return text.substr(0, n_bytes);
 }
 
-const Patterns& expressions_for(const std::string& plain) {
+const Patterns& patterns_for(const std::string& plain) {
   static const Scripts scripts;
   size_t han = 0, kana = 0, hangul = 0, cyrillic = 0, latin = 0;
   for (const char32_t c : text::decode_utf8(head_of(plain, kScriptBytes))) {
@@ -100,7 +100,7 @@ std::vector<Sentence> read_sentences(const std::string& plain) {
       "^(?:thank|i (?:really |do |completely |totally |fully )?(?:appreciate|understand|hear|know|see|get)\\b|hello|hi\\b|hey|good (?:morning|evening|afternoon|"
       "question)|great question|gracias|hola|merci|bonjour|danke|hallo|guten|谢谢|感谢|你好|您好|我理解|我明白|ありがとう|こんにちは|спасибо|здравствуйте|привет|"
       "entiendo|je comprends|ich verstehe|я понимаю)");
-  const Patterns& e = expressions_for(plain);
+  const Patterns& e = patterns_for(plain);
   const std::string_view head = head_of(plain, kHeadBytes);
   std::vector<Sentence> all;
   for (const auto& [start, end] : split_sentences(head)) {
